@@ -1,0 +1,37 @@
+-- Who may do what: the levels that grant_access gives, as data.
+--
+-- Stands last in the script, so that everything named here exists.  A level
+-- has everything of those before it.  A function that more than one system
+-- offers is listed once, by its signature.
+
+CREATE TABLE makini._access (
+	level text NOT NULL CHECK (level IN ('reader', 'operator', 'admin')),
+	kind text NOT NULL CHECK (kind IN ('function', 'procedure', 'table')),
+	object text NOT NULL,
+	PRIMARY KEY (kind, object)
+);
+
+INSERT INTO makini._access (level, kind, object) VALUES
+	('reader', 'function', 'makini.version()'),
+	('reader', 'function', 'makini.api_version()'),
+	('reader', 'function', 'makini.test_connection(name)'),
+	('reader', 'table', 'makini.connection_stat'),
+	('reader', 'function', 'makini._connection_stat()'),
+	('reader', 'function', 'makini.comment_tables(name)'),
+	('operator', 'function', 'makini.create_key(text, text, integer, name)'),
+	('admin', 'function', 'makini.set_labels(name, jsonb)'),
+	('admin', 'function', 'makini.query(name, text, text[])');
+
+CREATE FUNCTION makini.grant_access(to_role name, level text, server name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'makini_grant_access';
+COMMENT ON FUNCTION makini.grant_access(name, text, name) IS
+	'Grants a role the functions and views of a level (reader, operator, admin) and, with a server, its USAGE.';
+REVOKE ALL ON FUNCTION makini.grant_access(name, text, name) FROM PUBLIC;
+
+CREATE FUNCTION makini.revoke_access(from_role name, level text, server name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'makini_revoke_access';
+COMMENT ON FUNCTION makini.revoke_access(name, text, name) IS
+	'Takes a level and those above it from a role; with a server, only USAGE of that server.';
+REVOKE ALL ON FUNCTION makini.revoke_access(name, text, name) FROM PUBLIC;
