@@ -1,0 +1,712 @@
+/*-------------------------------------------------------------------------
+ *
+ * http.c
+ *		One HTTP transfer: from a request to an answer or to what went wrong.
+ *
+ * Everything that libcurl is told stands in set_options(); everything it gives
+ * back comes through four callbacks, which hold the caps of an answer while it
+ * streams and note why they stopped it.  A transfer is malloc'd: libcurl may
+ * write into it at any moment until it is removed from the reactor.
+ *
+ * What an answer means is not known here, nor when to send again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "makini.h"
+#include "remote/guard.h"
+#include "remote/http.h"
+#include "remote/reactor.h"
+#include "remote/retry.h"
+#include "remote/url.h"
+
+#define MAX_BODY			(64 * 1024 * 1024)
+#define MAX_INFLATION		200
+#define INFLATION_FREE		(1024 * 1024)	/* below this any ratio will do */
+#define MAX_HEADER_BYTES	(64 * 1024)
+#define MAX_HEADERS			200
+#define RECEIVE_BUFFER		(512 * 1024L)
+#define FIRST_BODY			(64 * 1024)
+#define MAX_IDLE_BUFFERS	8
+#define MAX_IDLE_BUFFER		(4 * 1024 * 1024)	/* larger ones are not kept */
+
+/* Why a callback stopped the transfer. */
+typedef enum HttpStop
+{
+	STOP_NONE,
+	STOP_PRIVATE,				/* the address guard */
+	STOP_BODY,
+	STOP_INFLATION,
+	STOP_HEADERS,
+	STOP_MEMORY
+} HttpStop;
+
+typedef struct Buffer
+{
+	char	   *data;
+	size_t		len;
+	size_t		size;			/* always more than len: room for the NUL */
+} Buffer;
+
+struct HttpTransfer
+{
+	ReactorJob	job;			/* must be first */
+	struct curl_slist *headers; /* may hold secrets */
+	HttpTarget	target;
+	const char *url;
+	Buffer		body;
+	size_t		header_bytes;
+	int			header_count;
+	HttpStop	stop;
+	bool		refused_http;	/* plain http without permission: never begun */
+	bool		connected;		/* the request may have been sent */
+	HttpFacts	facts;
+	char		address[64];	/* what the guard refused */
+	char		error[CURL_ERROR_SIZE];
+	char	   *content_type;
+	char	   *location;
+	char	   *retry_after;
+	char	   *operation_id;
+	char	   *date;
+};
+
+/* Buffers of finished transfers, for the next ones. */
+static Buffer idle_buffers[MAX_IDLE_BUFFERS];
+static int	nidle_buffers = 0;
+
+/* ---- body buffers ---- */
+
+static bool
+buffer_take(Buffer *buffer)
+{
+	if (nidle_buffers > 0)
+		*buffer = idle_buffers[--nidle_buffers];
+	else
+	{
+		buffer->data = malloc(FIRST_BODY);
+		buffer->size = FIRST_BODY;
+	}
+	buffer->len = 0;
+	return buffer->data != NULL;
+}
+
+static void
+buffer_give(Buffer *buffer)
+{
+	if (buffer->data == NULL)
+		return;
+	if (nidle_buffers < MAX_IDLE_BUFFERS && buffer->size <= MAX_IDLE_BUFFER)
+		idle_buffers[nidle_buffers++] = *buffer;
+	else
+		free(buffer->data);
+	buffer->data = NULL;
+}
+
+static bool
+buffer_append(Buffer *buffer, const char *data, size_t len)
+{
+	if (buffer->len + len >= buffer->size)
+	{
+		size_t		size = buffer->size;
+		char	   *grown;
+
+		while (size <= buffer->len + len)
+			size *= 2;
+		grown = realloc(buffer->data, size);
+		if (grown == NULL)
+			return false;
+		buffer->data = grown;
+		buffer->size = size;
+	}
+	memcpy(buffer->data + buffer->len, data, len);
+	buffer->len += len;
+	return true;
+}
+
+/* ---- callbacks: take notes, never raise ---- */
+
+static size_t
+on_body(char *data, size_t one, size_t len, void *arg)
+{
+	HttpTransfer *transfer = arg;
+	Buffer	   *body = &transfer->body;
+
+	if (body->len + len > MAX_BODY)
+	{
+		transfer->stop = STOP_BODY;
+		return 0;
+	}
+	if (body->len + len > INFLATION_FREE)
+	{
+		curl_off_t	received = 0;
+
+		curl_easy_getinfo(transfer->job.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+		if ((curl_off_t) (body->len + len) > MAX_INFLATION * received)
+		{
+			transfer->stop = STOP_INFLATION;
+			return 0;
+		}
+	}
+	if (!buffer_append(body, data, len))
+	{
+		transfer->stop = STOP_MEMORY;
+		return 0;
+	}
+	return len;
+}
+
+/* Keeps the value of a header line when its name is the one asked for. */
+static void
+keep_header(const char *line, size_t len, const char *name, char **value)
+{
+	size_t		name_len = strlen(name);
+
+	if (len <= name_len || line[name_len] != ':' || pg_strncasecmp(line, name, name_len) != 0)
+		return;
+	line += name_len + 1;
+	len -= name_len + 1;
+	while (len > 0 && (*line == ' ' || *line == '\t'))
+		line++, len--;
+	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
+		len--;
+	free(*value);
+	*value = strndup(line, len);
+}
+
+static size_t
+on_header(char *line, size_t one, size_t len, void *arg)
+{
+	HttpTransfer *transfer = arg;
+
+	transfer->header_bytes += len;
+	transfer->header_count++;
+	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
+	{
+		transfer->stop = STOP_HEADERS;
+		return 0;
+	}
+	keep_header(line, len, "content-type", &transfer->content_type);
+	keep_header(line, len, "location", &transfer->location);
+	keep_header(line, len, "retry-after", &transfer->retry_after);
+	keep_header(line, len, "x-n-operationid", &transfer->operation_id);
+	keep_header(line, len, "date", &transfer->date);
+	return len;
+}
+
+/* A socket is opened for the address a name turned out to have: here the guard stands. */
+static curl_socket_t
+on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	HttpTransfer *transfer = arg;
+
+	/* behind a proxy this is the proxy's address, which a superuser chose */
+	if (!transfer->target.allow_private && transfer->target.proxy == NULL &&
+		guard_address_is_private(&address->addr))
+	{
+		transfer->stop = STOP_PRIVATE;
+		guard_format_address(&address->addr, transfer->address, sizeof(transfer->address));
+		return CURL_SOCKET_BAD;
+	}
+	return reactor_open_socket(address);
+}
+
+/* A connection is about to be used, perhaps one that another server's transfer opened. */
+static int
+on_ready(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	HttpTransfer *transfer = arg;
+
+	if (!transfer->target.allow_private && transfer->target.proxy == NULL &&
+		guard_text_is_private(remote_ip))
+	{
+		transfer->stop = STOP_PRIVATE;
+		strlcpy(transfer->address, remote_ip, sizeof(transfer->address));
+		return CURL_PREREQFUNC_ABORT;
+	}
+
+	/* a name may have private addresses beside the public one that answered */
+	if (transfer->stop == STOP_PRIVATE)
+		transfer->stop = STOP_NONE;
+	transfer->connected = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* ---- starting ---- */
+
+bool
+http_header_is_clean(const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		if (((unsigned char) *text < ' ' && *text != '\t') || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool
+add_header(HttpTransfer *transfer, const char *header)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->headers, header);
+
+	if (longer == NULL)
+		return false;
+	transfer->headers = longer;
+	return true;
+}
+
+static bool
+add_headers(HttpTransfer *transfer, const RemoteRequest *request, const char *authorization)
+{
+	ListCell   *cell;
+
+	/* never wait for a "100 Continue" */
+	if (!add_header(transfer, "Expect:"))
+		return false;
+	foreach (cell, request->headers)
+	{
+		if (!add_header(transfer, lfirst(cell)))
+			return false;
+	}
+	if (authorization != NULL)
+	{
+		size_t		len = strlen(authorization) + 17;
+		char	   *header = malloc(len);
+		bool		added;
+
+		if (header == NULL)
+			return false;
+		snprintf(header, len, "Authorization: %s", authorization);
+		added = add_header(transfer, header);
+		explicit_bzero(header, len);
+		free(header);
+		return added;
+	}
+	return true;
+}
+
+static void
+wipe_headers(HttpTransfer *transfer)
+{
+	for (struct curl_slist *h = transfer->headers; h != NULL; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+}
+
+static void
+set_method(CURL *easy, const RemoteRequest *request)
+{
+	if (strcmp(request->method, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else if (strcmp(request->method, "GET") != 0 || request->body != NULL)
+	{
+		bool		bare = request->body == NULL && strcmp(request->method, "POST") != 0;
+
+		if (!bare)
+		{
+			curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+							 (curl_off_t) (request->body != NULL ? request->body_len : 0));
+			curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+							 request->body != NULL ? request->body : "");
+		}
+		if (strcmp(request->method, "POST") != 0)
+			curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	}
+
+	/*
+	 * libcurl silently sends again what it sent over a kept connection that
+	 * turns out to be closed.  A request that may go out only once gets a
+	 * connection of its own.
+	 */
+	if (!request->repeatable)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+static void
+set_connection(CURL *easy, const HttpTarget *target)
+{
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, target->allow_http ? "http,https" : "https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (target->ca_file != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_CAINFO, target->ca_file);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+
+	/* an empty text keeps libcurl from looking at the environment */
+	curl_easy_setopt(easy, CURLOPT_PROXY, target->proxy != NULL ? target->proxy : "");
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) target->connect_timeout);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+					 (long) target->connect_timeout + (long) target->request_timeout);
+	if (reactor_is_stale())
+	{
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	}
+}
+
+static void
+set_callbacks(CURL *easy, HttpTransfer *transfer)
+{
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, reactor_close_socket);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+}
+
+static void
+set_options(HttpTransfer *transfer, const RemoteRequest *request)
+{
+	CURL	   *easy = transfer->job.easy;
+
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	set_method(easy, request);
+	set_connection(easy, &transfer->target);
+	set_callbacks(easy, transfer);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, MAKINI_USER_AGENT);
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_BODY);
+}
+
+HttpTransfer *
+http_start(const HttpTarget *target, const RemoteRequest *request, const char *authorization)
+{
+	HttpTransfer *transfer = calloc(1, sizeof(HttpTransfer));
+
+	if (transfer == NULL)
+		return NULL;
+	transfer->target = *target;
+	transfer->url = request->url;
+
+	if (!target->allow_http && pg_strncasecmp(request->url, "https://", 8) != 0)
+	{
+		transfer->refused_http = true;
+		transfer->job.done = true;
+		transfer->job.result = CURLE_UNSUPPORTED_PROTOCOL;
+		return transfer;
+	}
+
+	transfer->job.easy = reactor_take_handle();
+	if (transfer->job.easy == NULL || !buffer_take(&transfer->body) ||
+		!add_headers(transfer, request, authorization))
+	{
+		http_free(transfer);
+		return NULL;
+	}
+	set_options(transfer, request);
+	if (!reactor_add(&transfer->job))
+	{
+		http_free(transfer);
+		return NULL;
+	}
+	return transfer;
+}
+
+/* ---- ending ---- */
+
+/* Takes what is worth knowing out of the handle and gives that back. */
+static void
+settle(HttpTransfer *transfer)
+{
+	CURL	   *easy = transfer->job.easy;
+	curl_off_t	bytes = 0;
+	curl_off_t	elapsed = 0;
+
+	if (easy == NULL)
+		return;
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->facts.status);
+	curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
+	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &elapsed);
+	transfer->facts.bytes = bytes;
+	transfer->facts.elapsed_us = elapsed;
+	reactor_give_handle(easy);
+	transfer->job.easy = NULL;
+	wipe_headers(transfer);
+	if (transfer->body.data != NULL)
+		transfer->body.data[transfer->body.len] = '\0';
+}
+
+bool
+http_done(HttpTransfer *transfer)
+{
+	if (!transfer->job.done)
+		return false;
+	settle(transfer);
+	return true;
+}
+
+void
+http_free(HttpTransfer *transfer)
+{
+	reactor_remove(&transfer->job);
+	settle(transfer);
+	wipe_headers(transfer);
+	buffer_give(&transfer->body);
+	free(transfer->content_type);
+	free(transfer->location);
+	free(transfer->retry_after);
+	free(transfer->operation_id);
+	free(transfer->date);
+	free(transfer);
+}
+
+/* ---- saying what went wrong ---- */
+
+static char *
+host_of(const char *text)
+{
+	const char *p = strstr(text, "://");
+
+	p = p != NULL ? p + 3 : text;
+	return pnstrdup(p, strcspn(p, "/?#"));
+}
+
+static const char *
+hint_alter_server(const HttpTransfer *transfer, const char *option)
+{
+	if (transfer->target.server_name == NULL)
+		return NULL;
+	return psprintf("A superuser can allow it: ALTER SERVER %s OPTIONS (ADD %s 'true');",
+					quote_identifier(transfer->target.server_name), option);
+}
+
+static bool
+explain_stop(const HttpTransfer *transfer, RemoteFault *fault)
+{
+	switch (transfer->stop)
+	{
+		case STOP_NONE:
+			return false;
+		case STOP_PRIVATE:
+			fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+			fault->message = psprintf("host \"%s\" has the address %s, which is not a public one",
+									  host_of(transfer->url), transfer->address);
+			fault->hint = hint_alter_server(transfer, "allow_private");
+			break;
+		case STOP_BODY:
+			fault->message = psprintf("the answer of \"%s\" is larger than %d MB",
+									  host_of(transfer->url), MAX_BODY / 1024 / 1024);
+			fault->hint = "Ask for fewer rows or columns at once.";
+			break;
+		case STOP_INFLATION:
+			fault->message =
+				psprintf("the answer of \"%s\" inflates to more than %d times its size",
+						 host_of(transfer->url), MAX_INFLATION);
+			fault->hint = "An answer compressed that much is taken for an attack or a defect of a "
+						  "proxy in between.";
+			break;
+		case STOP_HEADERS:
+			fault->message = psprintf("the answer of \"%s\" has too many or too large headers",
+									  host_of(transfer->url));
+			fault->hint = "Look for a proxy in between that adds them.";
+			break;
+		case STOP_MEMORY:
+			fault->sqlstate = ERRCODE_OUT_OF_MEMORY;
+			fault->message = "out of memory";
+			break;
+	}
+	return true;
+}
+
+static void
+explain_tls(const HttpTransfer *transfer, RemoteFault *fault)
+{
+	fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	fault->message = psprintf("could not establish a TLS connection to \"%s\"",
+							  host_of(transfer->url));
+	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error) : NULL;
+	fault->hint = "If the certificate is signed by an authority of your own, name its certificate "
+				  "in the server option \"ca_file\"; otherwise check the host name, the proxy and "
+				  "this machine's clock.";
+}
+
+static void
+explain_timeout(const HttpTransfer *transfer, RemoteFault *fault)
+{
+	if (!transfer->connected)
+	{
+		fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		fault->message = psprintf("could not connect to \"%s\" within %d ms",
+								  host_of(transfer->url), transfer->target.connect_timeout);
+		fault->hint = "Check the host name, the network and the server option \"connect_timeout\".";
+	}
+	else
+	{
+		fault->sqlstate = ERRCODE_CONNECTION_FAILURE;
+		fault->message = psprintf("\"%s\" did not answer completely within %d ms",
+								  host_of(transfer->url), transfer->target.request_timeout);
+		fault->hint = "Ask for less at once, or raise the server option \"request_timeout\".";
+	}
+}
+
+static void
+explain_result(const HttpTransfer *transfer, RemoteFault *fault)
+{
+	const char *host = host_of(transfer->url);
+
+	switch (transfer->job.result)
+	{
+		case CURLE_UNSUPPORTED_PROTOCOL:
+		case CURLE_URL_MALFORMAT:
+			fault->message = psprintf("could not use the URL of \"%s\"", host);
+			fault->hint = "Only http and https URLs without credentials can be used.";
+			break;
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_RESOLVE_PROXY:
+			fault->message = psprintf("could not resolve the host name of \"%s\"", host);
+			fault->hint = "Check the server options for a misspelt account or host, and this "
+						  "machine's name resolution.";
+			break;
+		case CURLE_COULDNT_CONNECT:
+			fault->message = psprintf("could not connect to \"%s\"", host);
+			fault->hint = "Check the host, the port, the firewall and the server option \"proxy\".";
+			break;
+		default:
+			fault->sqlstate = ERRCODE_CONNECTION_FAILURE;
+			fault->message = psprintf("the connection to \"%s\" broke before the answer was complete",
+									  host);
+			fault->hint = "This is usually passing trouble of the network or the other side; try "
+						  "again.";
+			break;
+	}
+	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error)
+													   : curl_easy_strerror(transfer->job.result);
+}
+
+static bool
+is_tls_error(CURLcode result)
+{
+	switch (result)
+	{
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_INVALIDCERTSTATUS:
+		case CURLE_USE_SSL_FAILED:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+explain(const HttpTransfer *transfer, RemoteFault *fault)
+{
+	CURLcode	result = transfer->job.result;
+
+	memset(fault, 0, sizeof(*fault));
+	fault->cls = REMOTE_RETRY;
+	fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	fault->http_status = transfer->facts.status;
+
+	if (transfer->refused_http)
+	{
+		fault->message = psprintf("plain http to \"%s\" is not allowed", host_of(transfer->url));
+		fault->hint = hint_alter_server(transfer, "allow_http");
+	}
+	else if (transfer->stop != STOP_NONE)
+	{
+		fault->cls = REMOTE_BROKEN;
+		fault->sqlstate = ERRCODE_FDW_ERROR;
+		(void) explain_stop(transfer, fault);
+	}
+	else if (is_tls_error(result))
+		explain_tls(transfer, fault);
+	else if (result == CURLE_OPERATION_TIMEDOUT)
+		explain_timeout(transfer, fault);
+	else if (result == CURLE_FILESIZE_EXCEEDED)
+	{
+		fault->cls = REMOTE_BROKEN;
+		fault->sqlstate = ERRCODE_FDW_ERROR;
+		fault->message = psprintf("the answer of \"%s\" is larger than %d MB",
+								  host_of(transfer->url), MAX_BODY / 1024 / 1024);
+		fault->hint = "Ask for fewer rows or columns at once.";
+	}
+	else if (result == CURLE_OUT_OF_MEMORY)
+	{
+		fault->sqlstate = ERRCODE_OUT_OF_MEMORY;
+		fault->message = "out of memory";
+	}
+	else
+		explain_result(transfer, fault);
+}
+
+void
+http_facts(HttpTransfer *transfer, HttpFacts *facts)
+{
+	CURLcode	result = transfer->job.result;
+
+	*facts = transfer->facts;
+	facts->unsent = !transfer->connected;
+	facts->permanent = transfer->refused_http || transfer->stop != STOP_NONE ||
+		result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_URL_MALFORMAT ||
+		result == CURLE_FILESIZE_EXCEEDED || result == CURLE_PEER_FAILED_VERIFICATION ||
+		result == CURLE_SSL_CACERT_BADFILE;
+}
+
+/* ---- the answer ---- */
+
+static char *
+copy_or_null(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+static TimestampTz
+parse_date(const char *text)
+{
+	time_t		date = text != NULL ? http_date_parse(text) : -1;
+
+	return date < 0 ? 0 : time_t_to_timestamptz(date);
+}
+
+RemoteResponse *
+http_answer(HttpTransfer *transfer, RemoteFault *fault)
+{
+	RemoteResponse *response;
+
+	if (transfer->job.result != CURLE_OK || transfer->stop != STOP_NONE)
+	{
+		explain(transfer, fault);
+		return NULL;
+	}
+	response = palloc0(sizeof(RemoteResponse));
+	response->status = transfer->facts.status;
+	response->body = transfer->body.data;
+	response->body_len = transfer->body.len;
+	response->content_type = transfer->content_type != NULL ? pstrdup(transfer->content_type) : "";
+	response->location = copy_or_null(transfer->location);
+	response->retry_after = copy_or_null(transfer->retry_after);
+	response->operation_id = copy_or_null(transfer->operation_id);
+	response->date = parse_date(transfer->date);
+	return response;
+}

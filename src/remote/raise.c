@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * raise.c
+ *		Turns a fault into PostgreSQL's error, in the one form all have.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "remote/remote.h"
+
+/*
+ * What the other side said, fit to stand in a message: of this database's
+ * encoding, without control characters.
+ */
+static const char *
+presentable(const char *text)
+{
+	char	   *copy;
+	bool		sound;
+
+	if (text == NULL)
+		return NULL;
+	copy = pstrdup(text);
+	sound = GetDatabaseEncoding() == PG_UTF8 && pg_verify_mbstr(PG_UTF8, copy, strlen(copy), true);
+	for (unsigned char *p = (unsigned char *) copy; *p != '\0'; p++)
+	{
+		if ((*p < ' ' && *p != '\n') || *p == 0x7f || (*p >= 0x80 && !sound))
+			*p = '?';
+	}
+	return copy;
+}
+
+static char *
+detail_of(const RemoteFault *fault)
+{
+	const char *code = presentable(fault->remote_code);
+	const char *message = presentable(fault->remote_message);
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	if (fault->http_status != 0)
+		appendStringInfo(&detail, "HTTP status %ld", fault->http_status);
+	else if (fault->path != NULL)
+		appendStringInfoString(&detail, "No answer");
+	if (fault->path != NULL)
+		appendStringInfo(&detail, " from %s", presentable(fault->path));
+	if (code != NULL || message != NULL)
+		appendStringInfo(&detail, "%s%s%s%s", detail.len > 0 ? ": " : "",
+						 code != NULL ? code : "", code != NULL && message != NULL ? ": " : "",
+						 message != NULL ? message : "");
+	if (detail.len > 0 && detail.data[detail.len - 1] != '.')
+		appendStringInfoChar(&detail, '.');
+	return detail.data;
+}
+
+void
+remote_raise(const RemoteFault *fault, const RemoteEndpoint *endpoint)
+{
+	char	   *detail;
+	const char *context;
+
+	/* whoever cancelled wants to hear of that, not of what it broke */
+	CHECK_FOR_INTERRUPTS();
+
+	detail = detail_of(fault);
+	if (fault->operation_id != NULL)
+		context = psprintf("remote operation %s of server \"%s\"",
+						   presentable(fault->operation_id), endpoint->server_name);
+	else
+		context = psprintf("request to server \"%s\"", endpoint->server_name);
+	ereport(ERROR, (errcode(fault->sqlstate != 0 ? fault->sqlstate : ERRCODE_FDW_ERROR),
+					errmsg("%s", presentable(fault->message)),
+					detail[0] != '\0' ? errdetail("%s", detail) : 0,
+					fault->hint != NULL ? errhint("%s", presentable(fault->hint)) : 0,
+					errcontext("%s", context)));
+}
