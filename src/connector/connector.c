@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector.c
+ *		The table of connectors, and looking things up in their catalogues.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+
+#include "connector/connector.h"
+#include "connector/option.h"
+
+extern const Connector netsuite_connector;
+
+static const Connector *const connectors[] = {
+	&netsuite_connector,
+};
+
+/*
+ * connector_of_wrapper
+ *		The connector behind a foreign-data wrapper's name, or NULL.
+ */
+const Connector *
+connector_of_wrapper(const char *wrapper)
+{
+	for (int i = 0; i < (int) lengthof(connectors); i++)
+	{
+		if (strcmp(connectors[i]->wrapper, wrapper) == 0)
+			return connectors[i];
+	}
+	return NULL;
+}
+
+/*
+ * connector_of_server
+ *		The connector behind a server; raises 42809 for servers of other
+ *		wrappers.
+ */
+const Connector *
+connector_of_server(Oid serverid)
+{
+	ForeignServer *server = GetForeignServer(serverid);
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(server->fdwid);
+	const Connector *connector = connector_of_wrapper(wrapper->fdwname);
+
+	if (connector == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not one of makini's", server->servername),
+				 errdetail("Its foreign-data wrapper is \"%s\".", wrapper->fdwname)));
+	return connector;
+}
+
+/*
+ * connector_find_entity
+ *		An entity of the built-in catalogue by its name, without regard to
+ *		case, or NULL.
+ */
+const Entity *
+connector_find_entity(const Connector *connector, const char *name)
+{
+	int			n;
+	const Entity *entities = connector->entities(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (pg_strcasecmp(entities[i].name, name) == 0)
+			return &entities[i];
+	}
+	return NULL;
+}
+
+/*
+ * connector_nearest_entity
+ *		The name most like one that the catalogue lacks, or NULL.
+ */
+const char *
+connector_nearest_entity(const Connector *connector, const char *name)
+{
+	int			n;
+	const Entity *entities = connector->entities(&n);
+	Nearest		nearest;
+
+	nearest_init(&nearest, name);
+	for (int i = 0; i < n; i++)
+		nearest_offer(&nearest, entities[i].name);
+	return nearest_found(&nearest);
+}
+
+/*
+ * entity_find_column
+ *		A column of an entity by its remote name, without regard to case, or
+ *		NULL.
+ */
+const EntityColumn *
+entity_find_column(const Entity *entity, const char *name)
+{
+	for (int i = 0; i < entity->ncolumns; i++)
+	{
+		if (pg_strcasecmp(entity->columns[i].name, name) == 0)
+			return &entity->columns[i];
+	}
+	return NULL;
+}

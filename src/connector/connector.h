@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * connector.h
+ *		The interface between the systems makini can talk to and the two
+ *		sides that use them: foreign scans and syncs.
+ *
+ * A connector turns a query over entities into pages of rows.  This file says
+ * what an entity, a column, a filter, a query and a page are; nothing in it
+ * belongs to one system.  A new system is one folder beside netsuite/ and one
+ * line in connector.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MAKINI_CONNECTOR_H
+#define MAKINI_CONNECTOR_H
+
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+#include "nodes/pg_list.h"
+
+#include "connector/page.h"
+#include "remote/remote.h"
+
+/* The kinds of values that connectors know how to compare, order and render. */
+typedef enum ValueKind
+{
+	VALUE_TEXT,
+	VALUE_INTEGER,
+	VALUE_NUMERIC,
+	VALUE_BOOLEAN,
+	VALUE_DATE,
+	VALUE_TIMESTAMPTZ,
+	VALUE_TIMESTAMP,
+	VALUE_OTHER					/* travels as text, nothing is pushed */
+} ValueKind;
+
+typedef enum SizeClass
+{
+	SIZE_TINY,					/* about 100 rows */
+	SIZE_SMALL,					/* 1,000 */
+	SIZE_MEDIUM,				/* 50,000 */
+	SIZE_LARGE,					/* 1,000,000 */
+	SIZE_HUGE					/* 10,000,000 */
+} SizeClass;
+
+/* A column of the built-in catalogue. */
+typedef struct EntityColumn
+{
+	const char *name;			/* the remote name, as the remote side spells it */
+	ValueKind	kind;
+	bool		required;		/* is never null at the source */
+	bool		reference;		/* a list or record: has a display text */
+	bool		code;			/* text of ASCII codes: equality means the same remotely */
+	bool		costly;			/* calculated: left out of IMPORT */
+	const char *comment;		/* or NULL */
+} EntityColumn;
+
+typedef struct Entity
+{
+	const char *name;
+	const char *key;			/* comma list, or NULL: none known */
+	const char *cursor;			/* column that moves with each change, or NULL */
+	const char *record_type;	/* for writes, or NULL */
+	SizeClass	size;
+	const char *comment;
+	const EntityColumn *columns;
+	int			ncolumns;
+} Entity;
+
+/*
+ * A table of the remote side as a query uses it: an entity or, where the
+ * connector allows it, a query text.  Filled from a foreign table's options.
+ */
+typedef struct Source
+{
+	const char *entity;			/* NULL when statement is set */
+	const char *statement;		/* the option "query" */
+	List	   *key;			/* of SourceColumn *: what identifies a row, may be NIL */
+	const Entity *catalogue;	/* NULL: not built in */
+} Source;
+
+typedef struct SourceColumn
+{
+	const char *name;			/* remote name */
+	ValueKind	kind;
+	bool		nullable;
+	bool		display;		/* the display text of it, not the value */
+	bool		code;
+	bool		inexact;		/* declared in a way that changes values: never compared remotely */
+} SourceColumn;
+
+/* Aggregates a connector may be asked for. */
+typedef enum AggregateKind
+{
+	AGGREGATE_NONE,
+	AGGREGATE_COUNT_ALL,
+	AGGREGATE_COUNT,
+	AGGREGATE_SUM,
+	AGGREGATE_MIN,
+	AGGREGATE_MAX
+} AggregateKind;
+
+/* One output column: page cells come in the order of these. */
+typedef struct QueryColumn
+{
+	AggregateKind aggregate;
+	int			source;			/* index into RemoteQuery.sources */
+	SourceColumn *column;		/* NULL for COUNT(*), and for a row without columns */
+} QueryColumn;
+
+typedef enum CompareOp
+{
+	CMP_EQ,
+	CMP_NE,
+	CMP_LT,
+	CMP_LE,
+	CMP_GT,
+	CMP_GE
+} CompareOp;
+
+typedef enum FilterKind
+{
+	FILTER_AND,
+	FILTER_OR,
+	FILTER_NOT,
+	FILTER_COMPARE,				/* column op value */
+	FILTER_COLUMNS,				/* column op other column */
+	FILTER_IN,					/* column = any of values */
+	FILTER_NOT_IN,				/* column <> all of values */
+	FILTER_LIKE,
+	FILTER_ILIKE,
+	FILTER_NULL,				/* column is null */
+	FILTER_NOT_NULL,
+	FILTER_TRUE,				/* boolean column holds */
+	FILTER_IS_TRUE,				/* two-valued: column IS TRUE */
+	FILTER_IS_FALSE
+} FilterKind;
+
+/* Values outside what remote literals can say; a comparison with one is decided here. */
+typedef enum ValueRange
+{
+	VALUE_FINITE,
+	VALUE_ABOVE_ALL,			/* infinity, NaN */
+	VALUE_BELOW_ALL				/* -infinity */
+} ValueRange;
+
+/*
+ * A value in canonical text: digits, "t"/"f", "2026-01-31", "2026-01-31
+ * 13:45:00.25" (UTC for timestamptz).  unknown: only EXPLAIN sees it, text
+ * is then "$1" and so on.
+ */
+typedef struct FilterValue
+{
+	ValueRange	range;
+	bool		unknown;
+	const char *text;
+} FilterValue;
+
+typedef struct Filter
+{
+	FilterKind	kind;
+	CompareOp	op;
+	int			source;			/* of column */
+	SourceColumn *column;
+	int			other_source;	/* of other: FILTER_COLUMNS */
+	SourceColumn *other;
+	List	   *values;			/* of FilterValue * */
+	List	   *args;			/* of Filter *: AND, OR, NOT */
+} Filter;
+
+/* How far the remote side can be trusted with a filter. */
+typedef enum FilterVerdict
+{
+	VERDICT_NEVER,				/* might lose rows: keep it here */
+	VERDICT_SUPERSET,			/* loses none, may let others through: send it and check again */
+	VERDICT_EXACT				/* means the same on both sides */
+} FilterVerdict;
+
+typedef struct QueryOrder
+{
+	int			source;
+	SourceColumn *column;
+	bool		descending;		/* nulls last ascending, first descending, as in SQL */
+} QueryOrder;
+
+typedef enum QueryJoin
+{
+	QUERY_NO_JOIN,
+	QUERY_INNER_JOIN,
+	QUERY_LEFT_JOIN
+} QueryJoin;
+
+typedef struct RemoteQuery
+{
+	List	   *sources;		/* of Source *: one, or two joined */
+	QueryJoin	join;
+	Filter	   *on;				/* of the join, or NULL */
+	bool		joined_once;	/* each row of the first source meets at most one of the second */
+	List	   *columns;		/* of QueryColumn * */
+	Filter	   *where;			/* or NULL */
+	bool		grouped;		/* has aggregates; group may still be NIL */
+	List	   *group;			/* of QueryOrder * (direction unused) */
+	List	   *order;			/* of QueryOrder *: the caller relies on it */
+	int64		limit;			/* -1: none.  A bound: more may be needed by nobody */
+} RemoteQuery;
+
+/*
+ * A server with one user's mapping, resolved and checked.  Lives in the memory
+ * context it was opened in.
+ */
+typedef struct Connection
+{
+	Oid			serverid;
+	Oid			userid;
+	const char *server_name;
+	const struct Connector *connector;
+	int			page_size;
+	int			fetch_ahead;
+	bool		use_remote_estimate;
+	const char *time_zone;		/* or NULL */
+	const char *accept_language;	/* or NULL */
+	const char *api_version;
+	RemoteEndpoint endpoint;
+	void	   *state;			/* the connector's own */
+} Connection;
+
+typedef struct Reader Reader;	/* each connector's own */
+
+/* One option of a server, user mapping, foreign table or column. */
+typedef enum OptionType
+{
+	OPTION_TEXT,
+	OPTION_SECRET,				/* text that no message may repeat */
+	OPTION_BOOL,
+	OPTION_INT,
+	OPTION_DURATION,			/* PostgreSQL time unit, kept in ms */
+	OPTION_URL,
+	OPTION_FILE,				/* an absolute path; needs pg_read_server_files */
+	OPTION_ZONE,
+	OPTION_TIMESTAMP,
+	OPTION_ACCOUNT,
+	OPTION_ENUM
+} OptionType;
+
+typedef struct OptionDef
+{
+	const char *name;
+	Oid			context;		/* catalogue the option stands in */
+	OptionType	type;
+	bool		superuser;		/* only a superuser may set or change it */
+	int64		min,
+				max;			/* INT, DURATION (ms) */
+	const char *values;			/* ENUM: "a|b|c" */
+} OptionDef;
+
+/* A column or table that IMPORT FOREIGN SCHEMA found. */
+typedef struct DiscoveredColumn
+{
+	const char *name;			/* remote */
+	ValueKind	kind;
+	bool		not_null;
+	bool		display;
+	const char *comment;
+} DiscoveredColumn;
+
+typedef struct DiscoveredTable
+{
+	const Entity *entity;
+	List	   *columns;		/* of DiscoveredColumn * */
+	List	   *left_out;		/* of char *: names this role cannot read */
+	RemoteFault *refused;		/* the role cannot read the table at all; or NULL */
+} DiscoveredTable;
+
+typedef struct ImportRequest
+{
+	List	   *entities;		/* of const Entity * */
+	bool		custom_fields;
+	bool		probe;
+	bool		display;
+} ImportRequest;
+
+/* A step of test_connection. */
+typedef struct ProbeStep
+{
+	const char *step;
+	const char *status;			/* ok, warning, failed, skipped */
+	const char *detail;
+	const char *hint;
+	double		ms;
+} ProbeStep;
+
+typedef struct Connector
+{
+	const char *wrapper;		/* name of the foreign-data wrapper */
+	const char *query_label;	/* what EXPLAIN calls the remote text */
+	const OptionDef *options;	/* ended by a NULL name */
+	const Entity *(*entities) (int *n);
+
+	/* Fill conn from options; raises what is missing with a hint. */
+	void		(*connect) (Connection *conn, List *server_options, List *mapping_options);
+
+	/* Planning. */
+	FilterVerdict (*judge) (const Filter *leaf);
+	bool		(*can_order) (const SourceColumn *column, bool bounded_by_page);
+	bool		(*can_aggregate) (AggregateKind aggregate, const SourceColumn *column);
+	bool		(*can_group) (const SourceColumn *column);
+	bool		(*can_join) (const SourceColumn *left, const SourceColumn *right);
+
+	/* Reading.  next_page gives NULL at the end; a page lives until the next call. */
+	char	   *(*describe) (Connection *conn, const RemoteQuery *query, List **params);
+	Reader	   *(*open) (Connection *conn, const RemoteQuery *query);
+	CellPage	   *(*next_page) (Reader *reader);
+	void		(*close) (Reader *reader);
+	double		(*count) (Connection *conn, const RemoteQuery *query);
+
+	/* Looking around. */
+	List	   *(*discover) (Connection *conn, const ImportRequest *request);	/* DiscoveredTable * */
+	List	   *(*probe) (Connection *conn);	/* ProbeStep * */
+} Connector;
+
+extern const Connector *connector_of_wrapper(const char *wrapper);
+extern const Connector *connector_of_server(Oid serverid);	/* raises for other wrappers */
+extern const Entity *connector_find_entity(const Connector *connector, const char *name);
+extern const char *connector_nearest_entity(const Connector *connector, const char *name);
+extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
+
+/*
+ * connection.c.  connection_open resolves a server and a user's mapping and
+ * raises what is missing; connection_outline takes the server's options only,
+ * for planning and EXPLAIN, where no request is made.
+ */
+extern Connection *connection_open(Oid serverid, Oid userid, RemoteUse use);
+extern Connection *connection_outline(Oid serverid);
+extern bool connection_has_mapping(Oid serverid, Oid userid);
+
+extern ForeignServer *server_for_use(const char *name);
+
+/* common_options.c: what means the same for every connector. */
+extern void connection_apply_common(Connection *conn, List *server_options);
+
+#endif							/* MAKINI_CONNECTOR_H */

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * netsuite.c
+ *		The NetSuite connector: what it offers, in one table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "connector/netsuite/netsuite.h"
+
+const Connector netsuite_connector = {
+	.wrapper = "netsuite_fdw",
+	.query_label = "SuiteQL",
+	.options = netsuite_options,
+	.entities = netsuite_entities,
+	.connect = netsuite_connect,
+	.judge = suiteql_judge,
+	.can_order = suiteql_can_order,
+	.can_aggregate = suiteql_can_aggregate,
+	.can_group = suiteql_can_group,
+	.can_join = suiteql_can_join,
+	.describe = netsuite_describe,
+	.open = netsuite_open,
+	.next_page = netsuite_next_page,
+	.close = netsuite_close,
+	.count = netsuite_count,
+	.discover = netsuite_discover,
+	.probe = netsuite_probe,
+};

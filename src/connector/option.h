@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * option.h
+ *		Options of servers, user mappings, foreign tables and columns: checking
+ *		them when they are set, reading them when they are used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MAKINI_OPTION_H
+#define MAKINI_OPTION_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#include "connector/connector.h"
+
+/*
+ * Check a list of DefElem against a connector's option table; context is the
+ * catalogue they stand in.  Raises with the statement hidden from the log,
+ * which may hold secrets.
+ */
+extern void options_validate(const OptionDef *defs, List *options, Oid context);
+
+/* The text of an option, or NULL. */
+extern const char *option_text(List *options, const char *name);
+extern bool option_bool(List *options, const char *name, bool missing);
+extern int	option_int(List *options, const char *name, int missing);
+extern int	option_duration(List *options, const char *name, int missing);	/* ms */
+
+/* The candidate most like a misspelt name. */
+typedef struct Nearest
+{
+	const char *name;
+	const char *best;
+	int			distance;
+} Nearest;
+
+extern void nearest_init(Nearest *nearest, const char *name);
+extern void nearest_offer(Nearest *nearest, const char *candidate);
+extern const char *nearest_found(const Nearest *nearest);	/* NULL: nothing is near */
+
+#endif							/* MAKINI_OPTION_H */
