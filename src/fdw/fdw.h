@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * fdw.h
+ *		What the files of the foreign-data wrapper share.
+ *
+ * table.c reads what a foreign table's options say; condition.c turns SQL
+ * conditions into filters and says which may travel; plan.c, join.c and
+ * aggregate.c make paths; spec.c carries a planned query inside the plan;
+ * scan.c runs it; decode.c makes Datums of text cells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MAKINI_FDW_H
+#define MAKINI_FDW_H
+
+#include "postgres.h"
+
+#include "foreign/fdwapi.h"
+#include "nodes/pathnodes.h"
+
+#include "compat.h"
+#include "connector/connector.h"
+#include "makini.h"
+
+/* ---- table.c ---- */
+
+/* A foreign table as its options describe it. */
+typedef struct Table
+{
+	Oid			relid;
+	Oid			serverid;
+	const Connector *connector;
+	Source	   *source;
+	int			natts;
+	SourceColumn **columns;		/* by attnum - 1; NULL: dropped */
+} Table;
+
+extern Table *table_open_options(Oid relid);
+extern ValueKind kind_of_type(Oid type);
+extern double size_class_rows(const Table *table);
+
+/* ---- condition.c ---- */
+
+/* A relation taking part in a remote query, and its place in there. */
+typedef struct Member
+{
+	Index		rti;
+	Table	   *table;
+} Member;
+
+/*
+ * Conditions are built with values that are not known yet: param is the place
+ * of the value's expression in the plan's list of expressions.
+ */
+typedef struct PlannedValue
+{
+	FilterValue value;			/* first, so that connectors see a FilterValue */
+	int			param;
+	bool		array;			/* the expression gives an array: many values */
+} PlannedValue;
+
+typedef struct ConditionContext
+{
+	const Connector *connector;
+	List	   *members;		/* of Member *; the place is the source's index */
+	Relids		relids;
+	List	   *params;			/* expressions of values met so far */
+} ConditionContext;
+
+/*
+ * Build the filter for a condition, or NULL when no part of it may travel.
+ * verdict says whether it has to be checked again here.
+ */
+extern Filter *condition_build(ConditionContext *cx, Expr *expr, FilterVerdict *verdict);
+
+/* The column a plain Var stands for, or NULL; source gets its index. */
+extern SourceColumn *condition_column(ConditionContext *cx, Node *node, int *source);
+
+/* ---- plan.c ---- */
+
+/* What planning knows about a relation that a remote query could answer. */
+typedef struct RelState
+{
+	const Connector *connector;
+	Connection *outline;
+	List	   *members;		/* of Member * */
+	Relids		relids;
+	QueryJoin	join;
+	List	   *join_clauses;	/* of Expr *: the ON of the join */
+	bool		joined_once;
+	List	   *exact;			/* of RestrictInfo *: sent, mean the same there */
+	List	   *superset;		/* sent, and checked again here */
+	List	   *local;			/* stay here */
+	bool		pseudoconstant; /* has conditions that gate the whole scan */
+	double		fetched;		/* rows expected over the network */
+	double		width;
+
+	/* upper relations only */
+	bool		grouped;
+	List	   *targets;		/* of TargetEntry *: what the scan gives */
+	struct RelState *input;
+} RelState;
+
+/* What a path adds to its relation; stands in ForeignPath.fdw_private. */
+typedef struct PathExtra
+{
+	List	   *order;			/* of IntList (source, attnum, descending) */
+	double		limit;			/* -1: none */
+} PathExtra;
+
+extern void rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
+extern void rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
+extern ForeignScan *rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+							 List *tlist, List *scan_clauses, Plan *outer_plan);
+extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
+					 Cost *startup, Cost *total);
+extern void add_plain_and_ordered_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state);
+extern void context_init(ConditionContext *cx, const RelState *state);
+extern FilterVerdict classify_clause(ConditionContext *cx, RestrictInfo *rinfo);
+
+/* ---- join.c, aggregate.c ---- */
+extern void join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
+					   RelOptInfo *innerrel, JoinType jointype, JoinPathExtraData *extra);
+extern void upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input_rel,
+						RelOptInfo *output_rel, void *extra);
+extern bool aggregate_kind(Aggref *aggref, AggregateKind *kind, bool *average);
+
+/* ---- spec.c ---- */
+
+/* Where an output column goes. */
+typedef struct OutputColumn
+{
+	AggregateKind aggregate;
+	int			source;
+	AttrNumber	attnum;			/* 0: COUNT(*) */
+	int			slot;			/* place in the scan tuple, from 0 */
+	bool		divisor;		/* the count that turns the sum before it into an average */
+} OutputColumn;
+
+/* A query as the plan carries it. */
+typedef struct Spec
+{
+	List	   *relids;			/* of Oid: the foreign tables */
+	QueryJoin	join;
+	bool		joined_once;
+	Filter	   *on;
+	Filter	   *where;
+	List	   *columns;		/* of OutputColumn * */
+	bool		grouped;
+	List	   *group;			/* of IntList (source, attnum, 0) */
+	List	   *order;			/* of IntList (source, attnum, descending) */
+	double		limit;			/* -1: none */
+} Spec;
+
+extern List *spec_to_list(const Spec *spec, List *tables);
+extern Spec *spec_from_list(List *list, List **tables);
+
+/* ---- scan.c ---- */
+extern void scan_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *scan_iterate(ForeignScanState *node);
+extern void scan_rescan(ForeignScanState *node);
+extern void scan_end(ForeignScanState *node);
+extern int64 *statement_budget(EState *estate);
+
+/* ---- value.c ---- */
+
+/*
+ * A filter with its values put in; NULL in place of one that cannot hold.
+ * texts of all values, as they were put in, are appended to fingerprint.
+ */
+extern Filter *filter_bind(const Filter *planned, List *exprs, ExprContext *econtext,
+						   StringInfo fingerprint, bool *never);
+extern Filter *filter_describe(const Filter *planned, List *exprs);
+extern bool filter_has_unknown(const Filter *filter);
+extern RemoteQuery *query_from_spec(const Spec *spec, List *tables);
+
+/* ---- decode.c ---- */
+typedef struct Decoder Decoder;
+extern Decoder *decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables);
+extern void decoder_row(Decoder *decoder, CellPage *page, int row, int64 page_number,
+						Datum *values, bool *isnull);
+
+/* ---- explain.c ---- */
+extern void scan_explain(ForeignScanState *node, ExplainState *es);
+
+/* ---- analyze.c, import.c ---- */
+extern bool table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages);
+extern List *schema_import(ImportForeignSchemaStmt *stmt, Oid serverid);
+
+/* What a scan node keeps while it runs. */
+typedef struct RemoteScan
+{
+	Spec	   *spec;
+	List	   *tables;			/* of Table * */
+	List	   *exprs;			/* of ExprState * */
+	Connection *conn;			/* opened with the first row asked for */
+	Reader	   *reader;
+	MemoryContext cxt;			/* of conn */
+	MemoryContext query_cxt;	/* of the bound query and its reader */
+	MemoryContext row_cxt;		/* of the values of one row */
+	Decoder    *decoder;
+	CellPage	   *page;
+	int			row;
+	int64		pages;			/* of the query bound */
+	int64		total_pages;	/* of all */
+	bool		running;		/* rows are being given since the last (re)scan */
+	bool		bound;			/* a query has been bound */
+	bool		never;			/* its conditions cannot hold */
+	char	   *fingerprint;	/* of the values bound */
+	RemoteUsage usage;
+} RemoteScan;
+
+#endif							/* MAKINI_FDW_H */
