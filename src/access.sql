@@ -16,7 +16,6 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('reader', 'function', 'makini.api_version()'),
 	('reader', 'function', 'makini.test_connection(name)'),
 	('reader', 'table', 'makini.connection_stat'),
-	('reader', 'function', 'makini._connection_stat()'),
 	('reader', 'function', 'makini.comment_tables(name)'),
 	('operator', 'function', 'makini.create_key(text, text, integer, name)'),
 	('admin', 'function', 'makini.set_labels(name, jsonb)'),

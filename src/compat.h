@@ -36,13 +36,6 @@
 #include "storage/dsm_registry.h"
 #endif
 
-/* ---- the language ---- */
-
-/* 18 writes it in front of a declaration, where compilers take this one too. */
-#ifndef pg_noreturn
-#define pg_noreturn __attribute__((noreturn))
-#endif
-
 /* ---- the module ---- */
 
 #if PG_VERSION_NUM >= 180000

@@ -29,6 +29,7 @@
 
 #include "compat.h"
 #include "makini.h"
+#include "remote/reactor.h"
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 
@@ -57,6 +58,8 @@ check_api_version(char **newval, void **extra, GucSource source)
 void
 _PG_init(void)
 {
+	reactor_check_library();
+
 	DefineCustomIntVariable("makini.max_requests_per_query",
 							"Requests one statement may send before it is stopped.",
 							"Protects the remote account from a careless plan; 0 means no limit.",

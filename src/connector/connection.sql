@@ -8,10 +8,6 @@ CREATE FUNCTION makini._computed_connection_id(server_oid oid) RETURNS uuid
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'makini_computed_connection_id';
 
-CREATE FUNCTION makini._certificate_expiry(umid oid) RETURNS timestamptz
-	LANGUAGE C STABLE STRICT
-	AS 'MODULE_PATHNAME', 'makini_certificate_expiry';
-
 -- One row per connection that something was ever noted about.  server_oid means
 -- something where home is this database, server_name everywhere else.
 CREATE TABLE makini._connection (
@@ -63,10 +59,8 @@ CREATE FUNCTION makini._certificate_expires_at(server_oid oid, mapping_oid oid) 
 	LANGUAGE C STABLE STRICT
 	AS 'MODULE_PATHNAME', 'makini_certificate_expires_at';
 
--- The functions of a public view run with its reader's rights.  They judge for
--- themselves what that reader may see.
-GRANT EXECUTE ON FUNCTION makini._connection_state(oid, oid) TO PUBLIC;
-
+-- Functions in a view run with its reader's rights, so PUBLIC may execute these
+-- and makini._connection_state; each judges for itself what the reader may see.
 CREATE VIEW makini.connection WITH (security_barrier) AS
 	SELECT s.connection_id,
 		s.server_name,

@@ -35,7 +35,7 @@ typedef struct CellPage
 	int			ncolumns;
 	int			capacity;		/* rows that cells has room for */
 	Cell	   *cells;			/* nrows * ncolumns, row by row */
-	bool		has_more;
+	bool		has_more;		/* from a connector: another page will come */
 	int64_t		total_results;	/* -1: not said */
 	int64_t		count;			/* what the page says of itself, -1: not said */
 	int64_t		offset;			/* -1: not said */

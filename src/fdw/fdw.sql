@@ -10,6 +10,8 @@ CREATE FUNCTION makini.netsuite_fdw_validator(text[], oid) RETURNS void
     AS 'MODULE_PATHNAME', 'netsuite_fdw_validator';
 COMMENT ON FUNCTION makini.netsuite_fdw_validator(text[], oid) IS 'checks options of netsuite_fdw';
 
+REVOKE ALL ON FUNCTION makini.fdw_handler(), makini.netsuite_fdw_validator(text[], oid) FROM PUBLIC;
+
 CREATE FOREIGN DATA WRAPPER netsuite_fdw
     HANDLER makini.fdw_handler
     VALIDATOR makini.netsuite_fdw_validator;

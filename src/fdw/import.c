@@ -437,7 +437,7 @@ makini_comment_imported(PG_FUNCTION_ARGS)
 											  &isnull);
 			MemoryContext old = MemoryContextSwitchTo(caller);
 
-			relids = lappend_oid(relids, DatumGetObjectId(objid));
+			relids = list_append_unique_oid(relids, DatumGetObjectId(objid));
 			MemoryContextSwitchTo(old);
 		}
 	}

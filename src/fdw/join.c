@@ -110,6 +110,17 @@ put_in_order(RelState *state)
 	state->joined_once = true;
 }
 
+/*
+ * Without statistics the planner takes a key for a column like any other.  A
+ * row that meets one of the other side at most can't become many.
+ */
+static void
+limit_rows(RelOptInfo *joinrel, const RelState *state, const RelOptInfo *first)
+{
+	if (state->joined_once && joinrel->rows > first->rows)
+		joinrel->rows = clamp_row_est(first->rows);
+}
+
 static bool
 is_plain(const RelState *state)
 {
@@ -163,8 +174,11 @@ only_columns(List *exprs)
 }
 
 static RelState *
-make_join(RelOptInfo *joinrel, RelState *outer, RelState *inner, JoinType jointype, List *clauses)
+make_join(RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel, JoinType jointype,
+		  List *clauses)
 {
+	RelState   *outer = outerrel->fdw_private;
+	RelState   *inner = innerrel->fdw_private;
 	RelState   *state = palloc0(sizeof(RelState));
 
 	state->connector = outer->connector;
@@ -177,6 +191,8 @@ make_join(RelOptInfo *joinrel, RelState *outer, RelState *inner, JoinType jointy
 		!has_join_column(state))
 		return NULL;
 	put_in_order(state);
+	limit_rows(joinrel, state, linitial(state->members) == linitial(outer->members) ?
+			   outerrel : innerrel);
 	state->fetched = joinrel->rows;
 	state->width = joinrel->reltarget->width;
 	return state;
@@ -191,21 +207,19 @@ void
 join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel,
 		   JoinType jointype, JoinPathExtraData *extra)
 {
-	RelState   *outer = outerrel->fdw_private;
-	RelState   *inner = innerrel->fdw_private;
 	RelState   *state;
 
 	if (joinrel->fdw_private != NULL || !makini_enable_pushdown)
 		return;
 	if (jointype != JOIN_INNER && jointype != JOIN_LEFT)
 		return;
-	if (!is_plain(outer) || !is_plain(inner) || !bms_is_empty(joinrel->lateral_relids))
+	if (!is_plain(outerrel->fdw_private) || !is_plain(innerrel->fdw_private) || !bms_is_empty(joinrel->lateral_relids))
 		return;
 
 	/* Rechecking a locked row would need the two tables apart. */
 	if (root->rowMarks != NIL || root->parse->commandType != CMD_SELECT)
 		return;
-	state = make_join(joinrel, outer, inner, jointype, extra->restrictlist);
+	state = make_join(joinrel, outerrel, innerrel, jointype, extra->restrictlist);
 	if (state == NULL || !only_columns(joinrel->reltarget->exprs) ||
 		!only_columns(get_actual_clauses(state->superset)) ||
 		!only_columns(get_actual_clauses(state->local)))

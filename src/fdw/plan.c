@@ -120,6 +120,39 @@ remote_rows(RelOptInfo *rel, RelState *state)
 	return state->connector->count(conn, &query);
 }
 
+static bool
+names_key_column(RelState *state, const SourceColumn *key)
+{
+	ConditionContext cx;
+	ListCell   *lc;
+
+	context_init(&cx, state);
+	foreach(lc, state->exact)
+	{
+		FilterVerdict verdict;
+		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+
+		if (filter->kind == FILTER_COMPARE && filter->op == CMP_EQ && filter->column == key)
+			return true;
+	}
+	return false;
+}
+
+/* Is every column of the key set equal to a value?  The planner knows of no key without an index. */
+static bool
+names_one_row(RelState *state)
+{
+	Source	   *source = ((Member *) linitial(state->members))->table->source;
+	ListCell   *lc;
+
+	foreach(lc, source->key)
+	{
+		if (!names_key_column(state, lfirst(lc)))
+			return false;
+	}
+	return source->key != NIL;
+}
+
 static void
 estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 {
@@ -138,7 +171,9 @@ estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
 	}
 	set_baserel_size_estimates(root, rel);
-	state->fetched = counted >= 0 ? counted :
+	if (names_one_row(state))
+		rel->rows = 1;
+	state->fetched = counted >= 0 ? counted : names_one_row(state) ? 1 :
 		clamp_row_est(rel->tuples *
 					  clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
 	if (counted >= 0)

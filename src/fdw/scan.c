@@ -142,6 +142,23 @@ holds_whole_result(const RemoteScan *state)
 	return state->never || (state->pages == 1 && state->page != NULL && !state->page->has_more);
 }
 
+/* A disjunction of nothing. */
+static Filter *
+nothing_passes(void)
+{
+	Filter	   *filter = palloc0(sizeof(Filter));
+
+	filter->kind = FILTER_OR;
+	return filter;
+}
+
+/* Aggregates without GROUP BY have a row even where no row passes. */
+static bool
+gives_row_of_nothing(const RemoteQuery *query)
+{
+	return query->grouped && query->group == NIL;
+}
+
 /*
  * Evaluate the values of the conditions.  Expressions belong to the query's
  * context only for as long as it takes to write them out as text.
@@ -158,14 +175,18 @@ bind_query(ForeignScanState *node, RemoteScan *state)
 
 	initStringInfo(&fingerprint);
 	query->on = filter_bind(state->spec->on, state->exprs, econtext, &fingerprint, &never);
-	if (state->spec->join == QUERY_LEFT_JOIN && never)
+	if (never && (state->spec->join == QUERY_LEFT_JOIN || gives_row_of_nothing(query)))
 	{
 		/* Nothing meets: every row of the left side comes with NULLs. */
-		query->on = palloc0(sizeof(Filter));
-		query->on->kind = FILTER_OR;
+		query->on = nothing_passes();
 		never = false;
 	}
 	query->where = filter_bind(state->spec->where, state->exprs, econtext, &fingerprint, &never);
+	if (never && gives_row_of_nothing(query))
+	{
+		query->where = nothing_passes();
+		never = false;
+	}
 	MemoryContextSwitchTo(old);
 
 	if (holds_whole_result(state) && strcmp(state->fingerprint, fingerprint.data) == 0)

@@ -23,7 +23,6 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "common/pg_prng.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -31,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "makini.h"
+#include "remote/authorization.h"
 #include "remote/governor.h"
 #include "remote/health.h"
 #include "remote/http.h"
@@ -39,47 +39,48 @@
 #include "remote/retry.h"
 #include "remote/shmem.h"
 #include "remote/stat.h"
-#include "remote/tba.h"
 #include "remote/token.h"
 #include "remote/url.h"
 
-#define MAX_PATH_SHOWN		512
-#define TOKEN_RECHECK_MS	1000	/* a claim's time may run out without anybody saying so */
-#define ROOM_RECHECK_MS		100 /* until a resolver thread may have ended */
+#define MAX_PATH_SHOWN 512
+#define TOKEN_RECHECK_MS 1000 /* a claim's time may run out without anybody saying so */
+#define KEEP_MS 2000		  /* so often slots and claims are looked after */
+#define ROOM_RECHECK_MS 100	  /* until a resolver thread may have ended */
 
 typedef enum CallState
 {
-	CALL_QUEUED,				/* -> TOKEN, DONE */
-	CALL_TOKEN,					/* -> FETCHING, SENDING, BACKOFF, DONE */
-	CALL_FETCHING,				/* -> TOKEN, BACKOFF, DONE */
-	CALL_SENDING,				/* -> QUEUED, BACKOFF, DONE */
-	CALL_BACKOFF,				/* -> QUEUED */
+	CALL_QUEUED,   /* -> TOKEN, DONE */
+	CALL_TOKEN,	   /* -> FETCHING, SENDING, BACKOFF, DONE */
+	CALL_FETCHING, /* -> TOKEN, BACKOFF, DONE */
+	CALL_SENDING,  /* -> QUEUED, BACKOFF, DONE */
+	CALL_BACKOFF,  /* -> QUEUED */
 	CALL_DONE
 } CallState;
 
 struct RemoteCall
 {
-	dlist_node	node;			/* in active, unless DONE */
-	CallState	state;
-	MemoryContext context;		/* everything of the call */
+	dlist_node			  node; /* in active, unless DONE */
+	CallState			  state;
+	MemoryContext		  context; /* everything of the call */
 	MemoryContextCallback on_reset;
-	RemoteEndpoint *endpoint;
-	RemoteRequest request;
-	GovernorPlace place;
-	bool		present;		/* others queue behind our place */
-	bool		account_waits;	/* QUEUED: for the account's back-off, not for a slot */
-	TokenAsk	ask;
-	char	   *token;			/* that the request went out with, or NULL */
-	bool		renewed;		/* the token was refused once already */
-	HttpTransfer *transfer;		/* FETCHING, SENDING, DONE */
-	RemoteRequest token_request;	/* FETCHING; its body is wiped afterwards */
-	int			failures;		/* tries that came to nothing */
-	int64		started;		/* of reactor_clock() */
-	int64		wake_at;		/* of reactor_clock(); 0: no need */
-	RemoteUsage usage;			/* of this call alone */
-	RemoteFault fault;
-	bool		failed;			/* DONE: fault counts, not response */
-	RemoteResponse *response;
+	RemoteEndpoint		 *endpoint;
+	RemoteRequest		  request;
+	GovernorPlace		  place;
+	bool				  present;		 /* others queue behind our place */
+	bool				  account_waits; /* QUEUED: for the account's back-off, not for a slot */
+	TokenAsk			  ask;
+	char				 *token;		 /* that the request went out with, or NULL */
+	bool				  renewed;		 /* the token was refused once already */
+	HttpTransfer		 *transfer;		 /* FETCHING, SENDING, DONE */
+	RemoteRequest		  token_request; /* FETCHING; its body is wiped afterwards */
+	int					  failures;		 /* tries that came to nothing */
+	int64				  started;		 /* of reactor_clock() */
+	int64				  wake_at;		 /* of reactor_clock(); 0: no need */
+	int64				  kept_at;		 /* of reactor_clock(); slot and claim were looked after */
+	RemoteUsage			  usage;		 /* of this call alone */
+	RemoteFault			  fault;
+	bool				  failed; /* DONE: fault counts, not response */
+	RemoteResponse		 *response;
 };
 
 static dlist_head active = DLIST_STATIC_INIT(active);
@@ -88,18 +89,21 @@ static void advance(RemoteCall *call);
 
 /* ---- counting ---- */
 
+/* Requests go into the shared counters as they are sent: a call may never come to its end. */
 static void
 count_request(RemoteCall *call)
 {
 	RemoteUsage *usage = call->endpoint->usage;
+	RemoteUsage	 one = {.requests = 1, .retries = call->usage.requests > 0};
 
 	call->usage.requests++;
-	call->usage.retries += call->usage.requests > 1;
+	call->usage.retries += one.retries;
 	if (usage != NULL)
 	{
 		usage->requests++;
-		usage->retries += call->usage.requests > 1;
+		usage->retries += one.retries;
 	}
+	stat_add(call->endpoint, &one);
 }
 
 static void
@@ -139,26 +143,26 @@ take_budget(const RemoteEndpoint *endpoint)
 }
 
 #define BUDGET_MESSAGE "statement needs more than %d remote requests"
-#define BUDGET_HINT "Add conditions that can be sent to the remote side (see EXPLAIN VERBOSE), or " \
-					"raise makini.max_requests_per_query."
+#define BUDGET_HINT                                                                                \
+	"Add conditions that can be sent to the remote side (see EXPLAIN VERBOSE), or "                \
+	"raise makini.max_requests_per_query."
 
 /* ---- the end of a call ---- */
 
 static void
 log_call(const RemoteCall *call)
 {
-	char		path[MAX_PATH_SHOWN];
-	HttpFacts	facts = {0};
+	char	  path[MAX_PATH_SHOWN];
+	HttpFacts facts = {0};
 
 	url_path_of(call->request.url, path, sizeof(path));
 	if (call->transfer != NULL)
 		http_facts(call->transfer, &facts);
 	ereport(LOG,
-			(errmsg("request %s %s of server \"%s\": status %ld, " INT64_FORMAT
-					" ms, " INT64_FORMAT " bytes, " INT64_FORMAT " retries",
+			(errmsg("request %s %s of server \"%s\": status %ld, " INT64_FORMAT " ms, " INT64_FORMAT
+					" bytes, " INT64_FORMAT " retries",
 					call->request.method, path, call->endpoint->server_name, facts.status,
-					(reactor_clock() - call->started) / 1000, call->usage.bytes,
-					call->usage.retries),
+					(reactor_clock() - call->started) / 1000, call->usage.bytes, call->usage.retries),
 			 errhidestmt(true), errhidecontext(true)));
 }
 
@@ -175,13 +179,17 @@ wipe_token(RemoteCall *call)
 static void
 end_call(RemoteCall *call, bool failed)
 {
+	RemoteUsage rest = call->usage;
+
 	governor_release(&call->place);
 	wipe_token(call);
 	call->failed = failed;
 	call->state = CALL_DONE;
 	dlist_delete(&call->node);
 
-	stat_add(call->endpoint, &call->usage);
+	rest.requests = 0;
+	rest.retries = 0;
+	stat_add(call->endpoint, &rest);
 
 	/* a probe looks and records nothing; who wants it recorded says so */
 	if (call->endpoint->use != REMOTE_USE_PROBE)
@@ -204,7 +212,7 @@ drop_transfer(RemoteCall *call)
 static void
 set_path(RemoteCall *call, const char *url)
 {
-	char		path[MAX_PATH_SHOWN];
+	char path[MAX_PATH_SHOWN];
 
 	url_path_of(url, path, sizeof(path));
 	call->fault.path = pstrdup(path);
@@ -231,7 +239,7 @@ pause_asked(const RemoteResponse *response)
 static void
 back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 {
-	int			delay;
+	int delay;
 
 	if (!(safe || call->request.repeatable) || call->failures >= call->endpoint->max_retries)
 	{
@@ -247,8 +255,7 @@ back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 		return;
 	}
 
-	delay = retry_delay(call->failures, makini_retry_base,
-						pg_prng_uint64(&pg_global_prng_state));
+	delay = retry_delay(call->failures, makini_retry_base, pg_prng_uint64(&pg_global_prng_state));
 	call->failures++;
 	governor_release(&call->place);
 	drop_transfer(call);
@@ -262,7 +269,7 @@ back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 static void
 handle_failure(RemoteCall *call, const RemoteResponse *response, const HttpFacts *facts)
 {
-	int			pause_ms = pause_asked(response);
+	int pause_ms = pause_asked(response);
 
 	switch (call->fault.cls)
 	{
@@ -314,11 +321,11 @@ out_of_memory(RemoteCall *call)
 static void
 fail_token(RemoteCall *call, const RemoteResponse *response, const HttpFacts *facts)
 {
-	HttpFacts	kept = *facts;
+	HttpFacts kept = *facts;
 
-	kept.unsent = true;			/* the request itself never went out */
+	kept.unsent = true; /* the request itself never went out */
 	set_path(call, call->endpoint->credential->token_url);
-	if (token_fail(&call->ask, call->endpoint, &call->fault))
+	if (token_fail(&call->ask, &call->fault))
 	{
 		drop_transfer(call);
 		call->state = CALL_TOKEN;
@@ -330,8 +337,8 @@ fail_token(RemoteCall *call, const RemoteResponse *response, const HttpFacts *fa
 static void
 fetch_token(RemoteCall *call)
 {
-	HttpFacts	facts = {.permanent = true};
-	HttpTarget	target;
+	HttpFacts  facts = {.permanent = true};
+	HttpTarget target;
 
 	if (!token_request(call->endpoint, &call->token_request, &call->fault))
 	{
@@ -342,7 +349,7 @@ fetch_token(RemoteCall *call)
 	call->transfer = http_start(&target, &call->token_request, NULL);
 	if (call->transfer == NULL)
 	{
-		token_abandon(&call->ask, call->endpoint);
+		token_abandon(&call->ask);
 		out_of_memory(call);
 		return;
 	}
@@ -352,7 +359,7 @@ fetch_token(RemoteCall *call)
 static void
 finish_token(RemoteCall *call)
 {
-	HttpFacts	facts;
+	HttpFacts		facts;
 	RemoteResponse *response;
 
 	http_facts(call->transfer, &facts);
@@ -368,84 +375,6 @@ finish_token(RemoteCall *call)
 
 /* ---- sending ---- */
 
-static char *
-bearer(const char *token, bool encode)
-{
-	int			len = (int) strlen(token);
-	int			size;
-	char	   *encoded;
-	char	   *value;
-
-	if (!encode)
-		return psprintf("Bearer %s", token);
-	size = pg_b64_enc_len(len);
-	encoded = palloc0(size + 1);
-	(void) pg_b64_encode((const void *) token, len, encoded, size);
-	value = psprintf("Bearer %s", encoded);
-	explicit_bzero(encoded, size);
-	pfree(encoded);
-	return value;
-}
-
-static char *
-tba_header(const RemoteCall *call)
-{
-	const Credential *credential = call->endpoint->credential;
-	char		nonce[TBA_NONCE_SIZE];
-	TbaInput	in = {
-		.method = call->request.method,
-		.url = call->request.url,
-		.realm = credential->realm,
-		.consumer_key = credential->consumer_key,
-		.consumer_secret = credential->consumer_secret,
-		.token_id = credential->token_id,
-		.token_secret = credential->token_secret,
-		.nonce = nonce,
-		.timestamp = (int64_t) time(NULL),
-	};
-	char	   *signature;
-	char	   *value;
-
-	if (!tba_nonce(nonce))
-		return NULL;
-	signature = tba_authorization(&in);
-	if (signature == NULL)
-		return NULL;
-	value = pstrdup(signature);
-	explicit_bzero(signature, strlen(signature));
-	free(signature);
-	return value;
-}
-
-/* The Authorization header; *failed when it should be there and cannot be made. */
-static char *
-authorization(const RemoteCall *call, bool *failed)
-{
-	const Credential *credential = call->endpoint->credential;
-	char	   *value = NULL;
-
-	*failed = false;
-	if (call->request.anonymous || credential == NULL || credential->kind == CREDENTIAL_NONE)
-		return NULL;
-	switch (credential->kind)
-	{
-		case CREDENTIAL_NONE:
-			break;
-		case CREDENTIAL_STATIC:
-			value = bearer(credential->token, credential->token_base64);
-			break;
-		case CREDENTIAL_ASSERTION:
-		case CREDENTIAL_SECRET:
-			value = bearer(call->token, credential->token_base64);
-			break;
-		case CREDENTIAL_TBA:
-			value = tba_header(call);
-			break;
-	}
-	*failed = value == NULL || !http_header_is_clean(value);
-	return value;
-}
-
 static void
 wipe(char *text)
 {
@@ -458,9 +387,10 @@ wipe(char *text)
 static void
 send_request(RemoteCall *call)
 {
-	bool		failed;
-	char	   *header = authorization(call, &failed);
-	HttpTarget	target;
+	bool  failed;
+	char *header =
+		authorization_make(call->endpoint->credential, &call->request, call->token, &failed);
+	HttpTarget target;
 
 	if (failed)
 	{
@@ -502,9 +432,9 @@ renew_token(RemoteCall *call)
 static void
 finish_request(RemoteCall *call)
 {
-	HttpFacts	facts;
+	HttpFacts		facts;
 	RemoteResponse *response;
-	RemoteClass cls;
+	RemoteClass		cls;
 
 	memset(&call->fault, 0, sizeof(call->fault));
 	http_facts(call->transfer, &facts);
@@ -540,15 +470,14 @@ finish_request(RemoteCall *call)
 static void
 take_turn(RemoteCall *call)
 {
-	long		wait_ms;
+	long wait_ms;
 
 	if (!reactor_has_room())
 	{
 		call->wake_at = reactor_clock() + ROOM_RECHECK_MS * 1000;
 		return;
 	}
-	if (governor_acquire(&call->place, call->endpoint, call->present, &wait_ms,
-						 &call->account_waits))
+	if (governor_acquire(&call->place, call->endpoint, call->present, &wait_ms, &call->account_waits))
 		call->state = CALL_TOKEN;
 	else
 		call->wake_at = reactor_clock() + (int64) wait_ms * 1000;
@@ -557,7 +486,7 @@ take_turn(RemoteCall *call)
 static void
 take_token(RemoteCall *call)
 {
-	HttpFacts	facts = {0};
+	HttpFacts facts = {0};
 
 	if (call->request.anonymous || !token_is_needed(call->endpoint->credential))
 	{
@@ -611,12 +540,31 @@ step(RemoteCall *call)
 	}
 }
 
+/* A slot or claim whose owner is silent for long is given to others. */
+static void
+keep(RemoteCall *call)
+{
+	int64 now = reactor_clock();
+
+	if (!call->place.held)
+		return;
+	if (now - call->kept_at >= KEEP_MS * 1000)
+	{
+		governor_keep(&call->place);
+		if (call->ask.claim != 0)
+			token_keep(&call->ask);
+		call->kept_at = now;
+	}
+	if (call->wake_at == 0)
+		call->wake_at = call->kept_at + KEEP_MS * 1000;
+}
+
 /* As far as it goes without waiting. */
 static void
 advance(RemoteCall *call)
 {
 	MemoryContext caller = MemoryContextSwitchTo(call->context);
-	CallState	before;
+	CallState	  before;
 
 	do
 	{
@@ -625,6 +573,7 @@ advance(RemoteCall *call)
 			call->wake_at = 0;
 		step(call);
 	} while (call->state != before && call->state != CALL_DONE);
+	keep(call);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -663,8 +612,8 @@ waits_for_others(const RemoteCall *call)
 static bool
 join_queues(void)
 {
-	dlist_iter	iter;
-	bool		joined = false;
+	dlist_iter iter;
+	bool	   joined = false;
 
 	dlist_foreach(iter, &active)
 	{
@@ -675,8 +624,11 @@ join_queues(void)
 	}
 	if (joined)
 	{
-		shmem_wait_begin();
-		advance_all();
+		do
+		{
+			shmem_wait_begin();
+			advance_all();
+		} while (!shmem_is_waiting());
 	}
 	return joined;
 }
@@ -684,7 +636,7 @@ join_queues(void)
 static void
 leave_queues(void)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	shmem_wait_end();
 	dlist_foreach(iter, &active)
@@ -701,9 +653,9 @@ leave_queues(void)
 static long
 time_to_sleep(void)
 {
-	dlist_iter	iter;
-	int64		earliest = 0;
-	int64		left;
+	dlist_iter iter;
+	int64	   earliest = 0;
+	int64	   left;
 
 	dlist_foreach(iter, &active)
 	{
@@ -749,8 +701,8 @@ find_done(RemoteCall **calls, int n)
 int
 remote_call_wait_any(RemoteCall **calls, int n)
 {
-	int			index;
-	bool		joined = false;
+	int	 index;
+	bool joined = false;
 
 	Assert(n > 0);
 	if ((index = find_done(calls, n)) >= 0)
@@ -782,7 +734,7 @@ release_call(void *arg)
 		return;
 	dlist_delete(&call->node);
 	governor_release(&call->place);
-	token_abandon(&call->ask, call->endpoint);
+	token_abandon(&call->ask);
 	if (call->token != NULL)
 		explicit_bzero(call->token, strlen(call->token));
 }
@@ -790,23 +742,24 @@ release_call(void *arg)
 static void
 copy_request(RemoteCall *call, const RemoteRequest *request)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	call->request = *request;
 	call->request.method = pstrdup(request->method);
 	call->request.url = pstrdup(request->url);
 	call->request.headers = NIL;
-	foreach (cell, request->headers)
+	foreach(cell, request->headers)
 	{
 		call->request.headers = lappend(call->request.headers, pstrdup(lfirst(cell)));
 		if (!http_header_is_clean(lfirst(cell)))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("request header contains a control character"),
-							errhint("Look for line breaks in the options of the server.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("request header contains a control character"),
+					 errhint("Look for line breaks in the options of the server.")));
 	}
 	if (request->body != NULL)
 	{
-		char	   *body = palloc(request->body_len + 1);
+		char *body = palloc(request->body_len + 1);
 
 		memcpy(body, request->body, request->body_len);
 		body[request->body_len] = '\0';
@@ -819,11 +772,12 @@ remote_call_start(RemoteEndpoint *endpoint, const RemoteRequest *request)
 {
 	MemoryContext context;
 	MemoryContext caller;
-	RemoteCall *call;
+	RemoteCall	 *call;
 
 	if (!take_budget(endpoint))
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						errmsg(BUDGET_MESSAGE, makini_max_requests_per_query), errhint(BUDGET_HINT)));
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg(BUDGET_MESSAGE, makini_max_requests_per_query), errhint(BUDGET_HINT)));
 	reactor_start();
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "makini call", ALLOCSET_SMALL_SIZES);

@@ -10,8 +10,9 @@
  *
  * Who has to wait takes a ticket and is served in order of arrival, but only
  * while its process really sleeps for it: a session that fetched ahead and
- * then sits idle blocks nobody.  A slot whose owner let its deadline pass is
- * given to others for the same reason.
+ * then sits idle blocks nobody.  For the same reason a slot that its owner has
+ * not looked after for a while is given to others: what was asked for is
+ * answered by then, most likely, and lies unread in a buffer.
  *
  * When the other side says "too many", nobody sends for a while and the number
  * is halved; it grows again by one for each round that went well.
@@ -31,20 +32,20 @@
 #include "remote/shmem.h"
 #include "remote/url.h"
 
-#define LIMIT_MEMORY	(10 * USECS_PER_MINUTE) /* how long a smaller limit outlives its last use */
-#define DEADLINE_GRACE	(5 * USECS_PER_SEC)
-#define RECHECK_MS		5000	/* a deadline may pass without anybody saying so */
-#define ROUNDS_TO_GROW	4
+#define LIMIT_MEMORY (10 * USECS_PER_MINUTE) /* how long a smaller limit outlives its last use */
+#define ABANDONED_AFTER (10 * USECS_PER_SEC)
+#define RECHECK_MS 5000 /* a slot may be abandoned without anybody saying so */
+#define ROUNDS_TO_GROW 4
 
 /* ---- accounts ---- */
 
 static uint64
 account_key(const RemoteEndpoint *endpoint)
 {
-	char		text[URL_MAX_HOST + 256];
-	char		err[128];
-	Url			url;
-	uint64		key;
+	char   text[URL_MAX_HOST + 256];
+	char   err[128];
+	Url	   url;
+	uint64 key;
 
 	if (url_parse(endpoint->base_url, &url, err, sizeof(err)))
 		url_account_key(&url, endpoint->account, text, sizeof(text));
@@ -73,7 +74,7 @@ account_is_busy(const Anchor *anchor, int index)
 static int
 find_account(Anchor *anchor, uint64 key, int64 now)
 {
-	int			oldest = -1;
+	int oldest = -1;
 
 	for (int i = 0; i < GOVERNOR_ACCOUNTS; i++)
 	{
@@ -96,8 +97,7 @@ find_account(Anchor *anchor, uint64 key, int64 now)
 static void
 learn_limit(GovernorAccount *account, const RemoteEndpoint *endpoint, int64 now)
 {
-	bool		same = account->limit_db == MyDatabaseId &&
-		account->limit_server == endpoint->serverid;
+	bool same = account->limit_db == MyDatabaseId && account->limit_server == endpoint->serverid;
 
 	if (account->limit == 0 || same || endpoint->max_concurrency <= account->limit ||
 		now - account->limit_seen > LIMIT_MEMORY)
@@ -123,9 +123,8 @@ own_entry(Anchor *anchor, const GovernorPlace *place)
 	if (place->entry == 0)
 		return NULL;
 	entry = &anchor->entries[place->entry - 1];
-	if (entry->state == GOVERNOR_FREE || entry->ticket != place->ticket ||
-		entry->pid != MyProcPid)
-		return NULL;			/* taken for lost meanwhile */
+	if (entry->state == GOVERNOR_FREE || entry->ticket != place->ticket || entry->pid != MyProcPid)
+		return NULL; /* taken for lost meanwhile */
 	return entry;
 }
 
@@ -154,16 +153,16 @@ make_entry(Anchor *anchor, GovernorPlace *place, int account, bool sync)
 /* What stands before an entry: requests in flight, and others whose turn is earlier. */
 typedef struct Load
 {
-	int			held;
-	int			held_sync;
-	int			ahead;
-	int			ahead_sync;
+	int held;
+	int held_sync;
+	int ahead;
+	int ahead_sync;
 } Load;
 
 static Load
 count_load(Anchor *anchor, const GovernorEntry *mine, int64 now)
 {
-	Load		load = {0};
+	Load load = {0};
 
 	for (int i = 0; i < GOVERNOR_ENTRIES; i++)
 	{
@@ -171,7 +170,7 @@ count_load(Anchor *anchor, const GovernorEntry *mine, int64 now)
 
 		if (entry->state == GOVERNOR_FREE || entry->account != mine->account || entry == mine)
 			continue;
-		if (entry->state == GOVERNOR_HELD && entry->deadline < now)
+		if (entry->state == GOVERNOR_HELD && entry->seen < now - ABANDONED_AFTER)
 		{
 			entry->state = GOVERNOR_FREE;
 			continue;
@@ -197,8 +196,8 @@ count_load(Anchor *anchor, const GovernorEntry *mine, int64 now)
 static bool
 may_go(const Load *load, const GovernorEntry *mine, int allowed, int sync_allowed)
 {
-	int			sync_room = Max(0, sync_allowed - load->held_sync);
-	int			ahead = load->ahead - load->ahead_sync + Min(load->ahead_sync, sync_room);
+	int sync_room = Max(0, sync_allowed - load->held_sync);
+	int ahead = load->ahead - load->ahead_sync + Min(load->ahead_sync, sync_room);
 
 	if (load->held + ahead >= allowed)
 		return false;
@@ -209,17 +208,17 @@ static bool
 try_acquire(Anchor *anchor, GovernorPlace *place, const RemoteEndpoint *endpoint, bool waiting,
 			int64 now, long *wait_ms, bool *backoff)
 {
-	GovernorEntry *entry = own_entry(anchor, place);
-	int			index = entry != NULL ? entry->account : find_account(anchor, place->key, now);
+	GovernorEntry	*entry = own_entry(anchor, place);
+	int				 index = entry != NULL ? entry->account : find_account(anchor, place->key, now);
 	GovernorAccount *account = &anchor->accounts[index];
-	int			allowed;
-	Load		load;
+	int				 allowed;
+	Load			 load;
 
 	learn_limit(account, endpoint, now);
 	if (entry == NULL)
 		entry = make_entry(anchor, place, index, endpoint->use == REMOTE_USE_SYNC);
 	if (entry == NULL)
-		return false;			/* the table is full: wait for anybody */
+		return false; /* the table is full: wait for anybody */
 	entry->present = waiting;
 
 	if (account->not_before > now)
@@ -234,8 +233,7 @@ try_acquire(Anchor *anchor, GovernorPlace *place, const RemoteEndpoint *endpoint
 		return false;
 
 	entry->state = GOVERNOR_HELD;
-	entry->deadline = now + DEADLINE_GRACE +
-		(int64) (endpoint->connect_timeout + (int64) endpoint->request_timeout) * 1000;
+	entry->seen = now;
 	return true;
 }
 
@@ -243,8 +241,8 @@ bool
 governor_acquire(GovernorPlace *place, const RemoteEndpoint *endpoint, bool waiting, long *wait_ms,
 				 bool *backoff)
 {
-	Anchor	   *anchor = shmem_anchor();
-	int64		now = GetCurrentTimestamp();
+	Anchor *anchor = shmem_anchor();
+	int64	now = GetCurrentTimestamp();
 
 	*wait_ms = RECHECK_MS;
 	*backoff = false;
@@ -260,9 +258,22 @@ governor_acquire(GovernorPlace *place, const RemoteEndpoint *endpoint, bool wait
 }
 
 void
+governor_keep(GovernorPlace *place)
+{
+	Anchor		  *anchor = shmem_anchor();
+	GovernorEntry *entry;
+
+	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
+	entry = own_entry(anchor, place);
+	if (entry != NULL)
+		entry->seen = GetCurrentTimestamp();
+	LWLockRelease(&anchor->lock);
+}
+
+void
 governor_absent(GovernorPlace *place)
 {
-	Anchor	   *anchor = shmem_anchor();
+	Anchor		  *anchor = shmem_anchor();
 	GovernorEntry *entry;
 
 	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
@@ -276,7 +287,7 @@ governor_absent(GovernorPlace *place)
 void
 governor_release(GovernorPlace *place)
 {
-	Anchor	   *anchor;
+	Anchor		  *anchor;
 	GovernorEntry *entry;
 
 	if (place->entry == 0)
@@ -305,7 +316,7 @@ account_of(Anchor *anchor, const GovernorPlace *place)
 void
 governor_succeeded(const GovernorPlace *place)
 {
-	Anchor	   *anchor = shmem_anchor();
+	Anchor			*anchor = shmem_anchor();
 	GovernorAccount *account;
 
 	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
@@ -332,9 +343,9 @@ put_off(GovernorAccount *account, int64 now, int delay_ms)
 void
 governor_throttled(const GovernorPlace *place, int delay_ms)
 {
-	Anchor	   *anchor = shmem_anchor();
-	int64		now = GetCurrentTimestamp();
-	uint64		random = pg_prng_uint64(&pg_global_prng_state);
+	Anchor			*anchor = shmem_anchor();
+	int64			 now = GetCurrentTimestamp();
+	uint64			 random = pg_prng_uint64(&pg_global_prng_state);
 	GovernorAccount *account;
 
 	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
@@ -358,7 +369,7 @@ governor_throttled(const GovernorPlace *place, int delay_ms)
 void
 governor_pause(const GovernorPlace *place, int delay_ms)
 {
-	Anchor	   *anchor = shmem_anchor();
+	Anchor			*anchor = shmem_anchor();
 	GovernorAccount *account;
 
 	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
@@ -371,7 +382,7 @@ governor_pause(const GovernorPlace *place, int delay_ms)
 void
 governor_forget_process(void)
 {
-	Anchor	   *anchor = shmem_anchor();
+	Anchor *anchor = shmem_anchor();
 
 	LWLockAcquire(&anchor->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < GOVERNOR_ENTRIES; i++)

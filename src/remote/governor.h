@@ -17,11 +17,11 @@
 /* A call's place with the governor.  All zero: none. */
 typedef struct GovernorPlace
 {
-	uint64		key;			/* of the account; 0: not worked out yet */
-	int			entry;			/* counted from 1; 0: none */
+	uint64		key;   /* of the account; 0: not worked out yet */
+	int			entry; /* counted from 1; 0: none */
 	uint64		ticket;
 	bool		held;
-	TimestampTz since;			/* held since */
+	TimestampTz since; /* held since */
 } GovernorPlace;
 
 /*
@@ -34,6 +34,9 @@ typedef struct GovernorPlace
  */
 extern bool governor_acquire(GovernorPlace *place, const RemoteEndpoint *endpoint, bool waiting,
 							 long *wait_ms, bool *backoff);
+
+/* To be called every few seconds while a slot is held, or it is given to others. */
+extern void governor_keep(GovernorPlace *place);
 
 /* The process no longer sleeps: others need not queue behind this place. */
 extern void governor_absent(GovernorPlace *place);
@@ -57,4 +60,4 @@ extern void governor_pause(const GovernorPlace *place, int delay_ms);
 /* At the end of the process. */
 extern void governor_forget_process(void);
 
-#endif							/* MAKINI_GOVERNOR_H */
+#endif /* MAKINI_GOVERNOR_H */

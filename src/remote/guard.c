@@ -20,27 +20,27 @@
 
 typedef struct Range4
 {
-	uint32_t	network;
-	int			bits;
+	uint32_t network;
+	int		 bits;
 } Range4;
 
 /* Everything that IANA's registry of special addresses calls not global. */
 static const Range4 ranges4[] = {
-	{0x00000000, 8},			/* this network */
-	{0x0a000000, 8},			/* private */
-	{0x64400000, 10},			/* carriers' NAT */
-	{0x7f000000, 8},			/* loopback */
-	{0xa9fe0000, 16},			/* link-local, cloud metadata */
-	{0xac100000, 12},			/* private */
-	{0xc0000000, 24},			/* protocol assignments */
-	{0xc0000200, 24},			/* documentation */
-	{0xc0586300, 24},			/* 6to4 relays */
-	{0xc0a80000, 16},			/* private */
-	{0xc6120000, 15},			/* benchmarks */
-	{0xc6336400, 24},			/* documentation */
-	{0xcb007100, 24},			/* documentation */
-	{0xe0000000, 4},			/* multicast */
-	{0xf0000000, 4},			/* reserved, broadcast */
+	{0x00000000, 8},  /* this network */
+	{0x0a000000, 8},  /* private */
+	{0x64400000, 10}, /* carriers' NAT */
+	{0x7f000000, 8},  /* loopback */
+	{0xa9fe0000, 16}, /* link-local, cloud metadata */
+	{0xac100000, 12}, /* private */
+	{0xc0000000, 24}, /* protocol assignments */
+	{0xc0000200, 24}, /* documentation */
+	{0xc0586300, 24}, /* 6to4 relays */
+	{0xc0a80000, 16}, /* private */
+	{0xc6120000, 15}, /* benchmarks */
+	{0xc6336400, 24}, /* documentation */
+	{0xcb007100, 24}, /* documentation */
+	{0xe0000000, 4},  /* multicast */
+	{0xf0000000, 4},  /* reserved, broadcast */
 };
 
 static bool
@@ -48,7 +48,7 @@ private4(uint32_t address)
 {
 	for (size_t i = 0; i < sizeof(ranges4) / sizeof(ranges4[0]); i++)
 	{
-		uint32_t	mask = 0xffffffffu << (32 - ranges4[i].bits);
+		uint32_t mask = 0xffffffffu << (32 - ranges4[i].bits);
 
 		if ((address & mask) == ranges4[i].network)
 			return true;
@@ -59,8 +59,7 @@ private4(uint32_t address)
 static uint32_t
 word(const uint8_t *bytes)
 {
-	return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 |
-		bytes[3];
+	return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 | bytes[3];
 }
 
 static bool
@@ -80,13 +79,13 @@ private6(const uint8_t *a)
 		return true;
 
 	if (a[0] == 0x20 && a[1] == 0x01 && a[2] <= 0x01)
-		return true;			/* 2001::/23: protocols, Teredo among them */
+		return true; /* 2001::/23: protocols, Teredo among them */
 	if (word(a) == 0x20010db8)
-		return true;			/* documentation */
+		return true; /* documentation */
 	if (a[0] == 0x20 && a[1] == 0x02)
-		return true;			/* 6to4: carries any IPv4 address */
+		return true; /* 6to4: carries any IPv4 address */
 	if (a[0] == 0x3f && a[1] == 0xff && (a[2] & 0xf0) == 0)
-		return true;			/* documentation */
+		return true; /* documentation */
 
 	/* ISATAP: an IPv4 address in the lower half of any prefix */
 	if ((word(a + 8) & 0xfdffffff) == 0x00005efe)
@@ -118,7 +117,7 @@ guard_address_is_private(const struct sockaddr *address)
 bool
 guard_text_is_private(const char *address)
 {
-	struct in_addr in;
+	struct in_addr	in;
 	struct in6_addr in6;
 
 	if (inet_pton(AF_INET, address, &in) == 1)

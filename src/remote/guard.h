@@ -21,4 +21,4 @@ extern bool guard_text_is_private(const char *address);
 /* The address as text, without its port. */
 extern void guard_format_address(const struct sockaddr *address, char *out, size_t len);
 
-#endif							/* MAKINI_GUARD_H */
+#endif /* MAKINI_GUARD_H */

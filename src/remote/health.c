@@ -22,26 +22,26 @@
 #include "remote/shmem.h"
 #include "remote/visible.h"
 
-#define EXPIRING_SOON	(INT64CONST(30) * USECS_PER_DAY)
+#define EXPIRING_SOON (INT64CONST(30) * USECS_PER_DAY)
 
 typedef struct HealthKey
 {
-	Oid			database;
-	Oid			serverid;
-	Oid			umid;			/* InvalidOid: the server itself */
+	Oid database;
+	Oid serverid;
+	Oid umid; /* InvalidOid: the server itself */
 } HealthKey;
 
 typedef enum HealthState
 {
 	HEALTH_UNKNOWN,
-	HEALTH_GOOD,				/* online; ok */
-	HEALTH_BAD,					/* offline; required */
-	HEALTH_EXPIRING				/* a mapping's certificate will not last */
+	HEALTH_GOOD,	/* online; ok */
+	HEALTH_BAD,		/* offline; required */
+	HEALTH_EXPIRING /* a mapping's certificate will not last */
 } HealthState;
 
 typedef struct HealthEntry
 {
-	HealthKey	key;			/* must be first */
+	HealthKey	key; /* must be first */
 	HealthState state;
 	TimestampTz last_ok_at;
 	TimestampTz last_checked_at;
@@ -61,11 +61,11 @@ health_table_parameters(int tranche)
 static void
 record(Oid serverid, Oid umid, HealthState state, const char *error)
 {
-	HealthKey	key = {MyDatabaseId, serverid, umid};
-	TimestampTz now = GetCurrentTimestamp();
+	HealthKey	  key = {MyDatabaseId, serverid, umid};
+	TimestampTz	  now = GetCurrentTimestamp();
 	dshash_table *table = shmem_tables()->health;
-	bool		found;
-	HealthEntry *entry = dshash_find_or_insert(table, &key, &found);
+	bool		  found;
+	HealthEntry	 *entry = dshash_find_or_insert(table, &key, &found);
 
 	if (!found)
 		memset((char *) entry + sizeof(HealthKey), 0, sizeof(HealthEntry) - sizeof(HealthKey));
@@ -88,22 +88,22 @@ state_of_mapping(const RemoteEndpoint *endpoint)
 {
 	TimestampTz expires = endpoint->credential != NULL ? endpoint->credential->expires_at : 0;
 
-	return expires != 0 && expires - GetCurrentTimestamp() < EXPIRING_SOON ? HEALTH_EXPIRING
-																			 : HEALTH_GOOD;
+	return expires != 0 && expires - GetCurrentTimestamp() < EXPIRING_SOON ? HEALTH_EXPIRING :
+																			 HEALTH_GOOD;
 }
 
 /* Did the other side answer, other than with "I cannot now"? */
 static bool
 is_offline(const RemoteFault *fault)
 {
-	return fault->http_status == 0 ? fault->sqlstate != ERRCODE_OUT_OF_MEMORY
-								   : fault->cls == REMOTE_RETRY;
+	return fault->http_status == 0 ? fault->sqlstate != ERRCODE_OUT_OF_MEMORY :
+									 fault->cls == REMOTE_RETRY;
 }
 
 void
 health_record(const RemoteEndpoint *endpoint, const RemoteFault *fault)
 {
-	bool		offline = fault != NULL && fault->cls != REMOTE_AUTH && is_offline(fault);
+	bool offline = fault != NULL && fault->cls != REMOTE_AUTH && is_offline(fault);
 
 	if (!OidIsValid(endpoint->serverid))
 		return;
@@ -126,9 +126,9 @@ health_record(const RemoteEndpoint *endpoint, const RemoteFault *fault)
 static bool
 look_up(Oid serverid, Oid umid, HealthEntry *copy)
 {
-	HealthKey	key = {MyDatabaseId, serverid, umid};
+	HealthKey	  key = {MyDatabaseId, serverid, umid};
 	dshash_table *table = shmem_tables()->health;
-	HealthEntry *entry = dshash_find(table, &key, false);
+	HealthEntry	 *entry = dshash_find(table, &key, false);
 
 	if (entry == NULL)
 		return false;
@@ -163,17 +163,18 @@ makini_connection_state(PG_FUNCTION_ARGS)
 {
 	static const char *const health[] = {"unknown", "online", "offline", "online"};
 	static const char *const auth[] = {"unknown", "ok", "required", "expiring"};
-	Oid			serverid = PG_GETARG_OID(0);
-	Oid			umid = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
-	HealthEntry server = {0};
-	HealthEntry mapping = {0};
-	TupleDesc	desc;
-	Datum		values[8];
-	bool		nulls[8] = {0};
+	Oid						 serverid = PG_GETARG_OID(0);
+	Oid						 umid = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
+	HealthEntry				 server = {0};
+	HealthEntry				 mapping = {0};
+	TupleDesc				 desc;
+	Datum					 values[8];
+	bool					 nulls[8] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("function returning record called in context that cannot accept type record")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function returning record called in context that cannot accept type record")));
 	if (!server_is_visible(serverid))
 		PG_RETURN_NULL();
 

@@ -19,4 +19,4 @@ extern dshash_parameters health_table_parameters(int tranche);
 /* A call ended: well (fault is NULL), or with this. */
 extern void health_record(const RemoteEndpoint *endpoint, const RemoteFault *fault);
 
-#endif							/* MAKINI_HEALTH_H */
+#endif /* MAKINI_HEALTH_H */

@@ -27,21 +27,21 @@
 #include "remote/retry.h"
 #include "remote/url.h"
 
-#define MAX_BODY			(64 * 1024 * 1024)
-#define MAX_INFLATION		200
-#define INFLATION_FREE		(1024 * 1024)	/* below this any ratio will do */
-#define MAX_HEADER_BYTES	(64 * 1024)
-#define MAX_HEADERS			200
-#define RECEIVE_BUFFER		(512 * 1024L)
-#define FIRST_BODY			(64 * 1024)
-#define MAX_IDLE_BUFFERS	8
-#define MAX_IDLE_BUFFER		(4 * 1024 * 1024)	/* larger ones are not kept */
+#define MAX_BODY (64 * 1024 * 1024)
+#define MAX_INFLATION 200
+#define INFLATION_FREE (1024 * 1024) /* below this any ratio will do */
+#define MAX_HEADER_BYTES (64 * 1024)
+#define MAX_HEADERS 200
+#define RECEIVE_BUFFER (512 * 1024L)
+#define FIRST_BODY (64 * 1024)
+#define MAX_IDLE_BUFFERS 8
+#define MAX_IDLE_BUFFER (4 * 1024 * 1024) /* larger ones are not kept */
 
 /* Why a callback stopped the transfer. */
 typedef enum HttpStop
 {
 	STOP_NONE,
-	STOP_PRIVATE,				/* the address guard */
+	STOP_PRIVATE, /* the address guard */
 	STOP_BODY,
 	STOP_INFLATION,
 	STOP_HEADERS,
@@ -50,36 +50,36 @@ typedef enum HttpStop
 
 typedef struct Buffer
 {
-	char	   *data;
-	size_t		len;
-	size_t		size;			/* always more than len: room for the NUL */
+	char  *data;
+	size_t len;
+	size_t size; /* always more than len: room for the NUL */
 } Buffer;
 
 struct HttpTransfer
 {
-	ReactorJob	job;			/* must be first */
+	ReactorJob		   job;		/* must be first */
 	struct curl_slist *headers; /* may hold secrets */
-	HttpTarget	target;
-	const char *url;
-	Buffer		body;
-	size_t		header_bytes;
-	int			header_count;
-	HttpStop	stop;
-	bool		refused_http;	/* plain http without permission: never begun */
-	bool		connected;		/* the request may have been sent */
-	HttpFacts	facts;
-	char		address[64];	/* what the guard refused */
-	char		error[CURL_ERROR_SIZE];
-	char	   *content_type;
-	char	   *location;
-	char	   *retry_after;
-	char	   *operation_id;
-	char	   *date;
+	HttpTarget		   target;
+	const char		  *url;
+	Buffer			   body;
+	size_t			   header_bytes;
+	int				   header_count;
+	HttpStop		   stop;
+	bool			   refused_http; /* plain http without permission: never begun */
+	bool			   connected;	 /* the request may have been sent */
+	HttpFacts		   facts;
+	char			   address[64]; /* what the guard refused */
+	char			   error[CURL_ERROR_SIZE];
+	char			  *content_type;
+	char			  *location;
+	char			  *retry_after;
+	char			  *operation_id;
+	char			  *date;
 };
 
 /* Buffers of finished transfers, for the next ones. */
 static Buffer idle_buffers[MAX_IDLE_BUFFERS];
-static int	nidle_buffers = 0;
+static int	  nidle_buffers = 0;
 
 /* ---- body buffers ---- */
 
@@ -114,8 +114,8 @@ buffer_append(Buffer *buffer, const char *data, size_t len)
 {
 	if (buffer->len + len >= buffer->size)
 	{
-		size_t		size = buffer->size;
-		char	   *grown;
+		size_t size = buffer->size;
+		char  *grown;
 
 		while (size <= buffer->len + len)
 			size *= 2;
@@ -136,7 +136,7 @@ static size_t
 on_body(char *data, size_t one, size_t len, void *arg)
 {
 	HttpTransfer *transfer = arg;
-	Buffer	   *body = &transfer->body;
+	Buffer		 *body = &transfer->body;
 
 	if (body->len + len > MAX_BODY)
 	{
@@ -145,7 +145,7 @@ on_body(char *data, size_t one, size_t len, void *arg)
 	}
 	if (body->len + len > INFLATION_FREE)
 	{
-		curl_off_t	received = 0;
+		curl_off_t received = 0;
 
 		curl_easy_getinfo(transfer->job.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
 		if ((curl_off_t) (body->len + len) > MAX_INFLATION * received)
@@ -166,7 +166,7 @@ on_body(char *data, size_t one, size_t len, void *arg)
 static void
 keep_header(const char *line, size_t len, const char *name, char **value)
 {
-	size_t		name_len = strlen(name);
+	size_t name_len = strlen(name);
 
 	if (len <= name_len || line[name_len] != ':' || pg_strncasecmp(line, name, name_len) != 0)
 		return;
@@ -265,21 +265,21 @@ add_header(HttpTransfer *transfer, const char *header)
 static bool
 add_headers(HttpTransfer *transfer, const RemoteRequest *request, const char *authorization)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	/* never wait for a "100 Continue" */
 	if (!add_header(transfer, "Expect:"))
 		return false;
-	foreach (cell, request->headers)
+	foreach(cell, request->headers)
 	{
 		if (!add_header(transfer, lfirst(cell)))
 			return false;
 	}
 	if (authorization != NULL)
 	{
-		size_t		len = strlen(authorization) + 17;
-		char	   *header = malloc(len);
-		bool		added;
+		size_t len = strlen(authorization) + 17;
+		char  *header = malloc(len);
+		bool   added;
 
 		if (header == NULL)
 			return false;
@@ -308,14 +308,13 @@ set_method(CURL *easy, const RemoteRequest *request)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (strcmp(request->method, "GET") != 0 || request->body != NULL)
 	{
-		bool		bare = request->body == NULL && strcmp(request->method, "POST") != 0;
+		bool bare = request->body == NULL && strcmp(request->method, "POST") != 0;
 
 		if (!bare)
 		{
 			curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 							 (curl_off_t) (request->body != NULL ? request->body_len : 0));
-			curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-							 request->body != NULL ? request->body : "");
+			curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
 		}
 		if (strcmp(request->method, "POST") != 0)
 			curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
@@ -381,7 +380,7 @@ set_callbacks(CURL *easy, HttpTransfer *transfer)
 static void
 set_options(HttpTransfer *transfer, const RemoteRequest *request)
 {
-	CURL	   *easy = transfer->job.easy;
+	CURL *easy = transfer->job.easy;
 
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	set_method(easy, request);
@@ -434,9 +433,9 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 static void
 settle(HttpTransfer *transfer)
 {
-	CURL	   *easy = transfer->job.easy;
-	curl_off_t	bytes = 0;
-	curl_off_t	elapsed = 0;
+	CURL	  *easy = transfer->job.easy;
+	curl_off_t bytes = 0;
+	curl_off_t elapsed = 0;
 
 	if (easy == NULL)
 		return;
@@ -515,9 +514,8 @@ explain_stop(const HttpTransfer *transfer, RemoteFault *fault)
 			fault->hint = "Ask for fewer rows or columns at once.";
 			break;
 		case STOP_INFLATION:
-			fault->message =
-				psprintf("the answer of \"%s\" inflates to more than %d times its size",
-						 host_of(transfer->url), MAX_INFLATION);
+			fault->message = psprintf("the answer of \"%s\" inflates to more than %d times its size",
+									  host_of(transfer->url), MAX_INFLATION);
 			fault->hint = "An answer compressed that much is taken for an attack or a defect of a "
 						  "proxy in between.";
 			break;
@@ -538,8 +536,8 @@ static void
 explain_tls(const HttpTransfer *transfer, RemoteFault *fault)
 {
 	fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
-	fault->message = psprintf("could not establish a TLS connection to \"%s\"",
-							  host_of(transfer->url));
+	fault->message =
+		psprintf("could not establish a TLS connection to \"%s\"", host_of(transfer->url));
 	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error) : NULL;
 	fault->hint = "If the certificate is signed by an authority of your own, name its certificate "
 				  "in the server option \"ca_file\"; otherwise check the host name, the proxy and "
@@ -589,14 +587,14 @@ explain_result(const HttpTransfer *transfer, RemoteFault *fault)
 			break;
 		default:
 			fault->sqlstate = ERRCODE_CONNECTION_FAILURE;
-			fault->message = psprintf("the connection to \"%s\" broke before the answer was complete",
-									  host);
+			fault->message =
+				psprintf("the connection to \"%s\" broke before the answer was complete", host);
 			fault->hint = "This is usually passing trouble of the network or the other side; try "
 						  "again.";
 			break;
 	}
-	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error)
-													   : curl_easy_strerror(transfer->job.result);
+	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error) :
+														 curl_easy_strerror(transfer->job.result);
 }
 
 static bool
@@ -621,7 +619,7 @@ is_tls_error(CURLcode result)
 static void
 explain(const HttpTransfer *transfer, RemoteFault *fault)
 {
-	CURLcode	result = transfer->job.result;
+	CURLcode result = transfer->job.result;
 
 	memset(fault, 0, sizeof(*fault));
 	fault->cls = REMOTE_RETRY;
@@ -663,7 +661,7 @@ explain(const HttpTransfer *transfer, RemoteFault *fault)
 void
 http_facts(HttpTransfer *transfer, HttpFacts *facts)
 {
-	CURLcode	result = transfer->job.result;
+	CURLcode result = transfer->job.result;
 
 	*facts = transfer->facts;
 	facts->unsent = !transfer->connected;
@@ -684,7 +682,7 @@ copy_or_null(const char *text)
 static TimestampTz
 parse_date(const char *text)
 {
-	time_t		date = text != NULL ? http_date_parse(text) : -1;
+	time_t date = text != NULL ? http_date_parse(text) : -1;
 
 	return date < 0 ? 0 : time_t_to_timestamptz(date);
 }

@@ -17,23 +17,23 @@ typedef struct HttpTransfer HttpTransfer;
 /* Where and how to connect. */
 typedef struct HttpTarget
 {
-	const char *server_name;	/* for the hints' ALTER SERVER; or NULL */
-	int			connect_timeout;	/* ms */
-	int			request_timeout;	/* ms */
+	const char *server_name;	 /* for the hints' ALTER SERVER; or NULL */
+	int			connect_timeout; /* ms */
+	int			request_timeout; /* ms */
 	bool		allow_http;
 	bool		allow_private;
-	const char *ca_file;		/* or NULL */
-	const char *proxy;			/* or NULL: none */
+	const char *ca_file; /* or NULL */
+	const char *proxy;	 /* or NULL: none */
 } HttpTarget;
 
 /* What a transfer came to besides its answer. */
 typedef struct HttpFacts
 {
-	long		status;			/* 0: no answer */
-	int64		bytes;			/* of the body as received */
-	int64		elapsed_us;
-	bool		unsent;			/* nothing of the request can have reached the other side */
-	bool		permanent;		/* sending it again would end the same way */
+	long  status; /* 0: no answer */
+	int64 bytes;  /* of the body as received */
+	int64 elapsed_us;
+	bool  unsent;	 /* nothing of the request can have reached the other side */
+	bool  permanent; /* sending it again would end the same way */
 } HttpFacts;
 
 /* Whether a text can be a header or part of one. */
@@ -61,4 +61,4 @@ extern RemoteResponse *http_answer(HttpTransfer *transfer, RemoteFault *fault);
 /* Ends the transfer wherever it is.  Raises nothing. */
 extern void http_free(HttpTransfer *transfer);
 
-#endif							/* MAKINI_HTTP_H */
+#endif /* MAKINI_HTTP_H */

@@ -20,8 +20,8 @@
 static const char *
 presentable(const char *text)
 {
-	char	   *copy;
-	bool		sound;
+	char *copy;
+	bool  sound;
 
 	if (text == NULL)
 		return NULL;
@@ -38,8 +38,8 @@ presentable(const char *text)
 static char *
 detail_of(const RemoteFault *fault)
 {
-	const char *code = presentable(fault->remote_code);
-	const char *message = presentable(fault->remote_message);
+	const char	  *code = presentable(fault->remote_code);
+	const char	  *message = presentable(fault->remote_message);
 	StringInfoData detail;
 
 	initStringInfo(&detail);
@@ -50,9 +50,8 @@ detail_of(const RemoteFault *fault)
 	if (fault->path != NULL)
 		appendStringInfo(&detail, " from %s", presentable(fault->path));
 	if (code != NULL || message != NULL)
-		appendStringInfo(&detail, "%s%s%s%s", detail.len > 0 ? ": " : "",
-						 code != NULL ? code : "", code != NULL && message != NULL ? ": " : "",
-						 message != NULL ? message : "");
+		appendStringInfo(&detail, "%s%s%s%s", detail.len > 0 ? ": " : "", code != NULL ? code : "",
+						 code != NULL && message != NULL ? ": " : "", message != NULL ? message : "");
 	if (detail.len > 0 && detail.data[detail.len - 1] != '.')
 		appendStringInfoChar(&detail, '.');
 	return detail.data;
@@ -69,13 +68,13 @@ remote_raise(const RemoteFault *fault, const RemoteEndpoint *endpoint)
 
 	detail = detail_of(fault);
 	if (fault->operation_id != NULL)
-		context = psprintf("remote operation %s of server \"%s\"",
-						   presentable(fault->operation_id), endpoint->server_name);
+		context = psprintf("remote operation %s of server \"%s\"", presentable(fault->operation_id),
+						   endpoint->server_name);
 	else
 		context = psprintf("request to server \"%s\"", endpoint->server_name);
-	ereport(ERROR, (errcode(fault->sqlstate != 0 ? fault->sqlstate : ERRCODE_FDW_ERROR),
-					errmsg("%s", presentable(fault->message)),
-					detail[0] != '\0' ? errdetail("%s", detail) : 0,
-					fault->hint != NULL ? errhint("%s", presentable(fault->hint)) : 0,
-					errcontext("%s", context)));
+	ereport(ERROR,
+			(errcode(fault->sqlstate != 0 ? fault->sqlstate : ERRCODE_FDW_ERROR),
+			 errmsg("%s", presentable(fault->message)), detail[0] != '\0' ? errdetail("%s", detail) : 0,
+			 fault->hint != NULL ? errhint("%s", presentable(fault->hint)) : 0,
+			 errcontext("%s", context)));
 }

@@ -44,32 +44,32 @@
 #error "makini needs libcurl 7.87 or newer"
 #endif
 
-#define MIN_LIBCURL			0x075700
-#define MAX_IDLE_HANDLES	8
-#define MAX_CONNECTIONS		16	/* kept alive */
-#define MAX_ABANDONED		16
-#define EVENTS_AT_ONCE		16
+#define MIN_LIBCURL 0x075700
+#define MAX_IDLE_HANDLES 8
+#define MAX_CONNECTIONS 16 /* kept alive */
+#define MAX_ABANDONED 16
+#define EVENTS_AT_ONCE 16
 #define RESOLVER_RECHECK_MS 100
 
 typedef struct Reactor
 {
-	CURLM	   *multi;
-	CURLSH	   *share;			/* TLS sessions, which libcurl keeps per handle otherwise */
-	int			epoll_fd;
+	CURLM		 *multi;
+	CURLSH		 *share; /* TLS sessions, which libcurl keeps per handle otherwise */
+	int			  epoll_fd;
 	WaitEventSet *wait_set;
-	uint32		wait_events[4]; /* by ReactorWait */
-	bool		timer_armed;
-	int64		timer_at;		/* of reactor_clock() */
-	int			running;		/* transfers in multi */
-	bool		stale;			/* open connections belong to settings of the past */
-	int			abandoned;		/* resolver threads left behind, at most */
-	CURL	   *idle[MAX_IDLE_HANDLES];
-	int			nidle;
-	sigset_t	all_signals;
+	uint32		  wait_events[4]; /* by ReactorWait */
+	bool		  timer_armed;
+	int64		  timer_at;	 /* of reactor_clock() */
+	int			  running;	 /* transfers in multi */
+	bool		  stale;	 /* open connections belong to settings of the past */
+	int			  abandoned; /* resolver threads left behind, at most */
+	CURL		 *idle[MAX_IDLE_HANDLES];
+	int			  nidle;
+	sigset_t	  all_signals;
 } Reactor;
 
 static Reactor reactor = {.epoll_fd = -1};
-static bool callbacks_registered = false;
+static bool	   callbacks_registered = false;
 
 int64
 reactor_clock(void)
@@ -146,11 +146,11 @@ reactor_check_library(void)
 	curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
 
 	if (info->version_num < MIN_LIBCURL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("libcurl %s is too old", info->version),
-						errdetail("makini needs libcurl 7.87 or newer.")));
-	if ((info->features & CURL_VERSION_ASYNCHDNS) == 0 || (info->features & CURL_VERSION_SSL) == 0 ||
-		(info->features & CURL_VERSION_LIBZ) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("libcurl %s is too old", info->version),
+				 errdetail("makini needs libcurl 7.87 or newer.")));
+	if ((info->features & CURL_VERSION_ASYNCHDNS) == 0 ||
+		(info->features & CURL_VERSION_SSL) == 0 || (info->features & CURL_VERSION_LIBZ) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("libcurl %s lacks a feature", info->version),
@@ -167,7 +167,7 @@ forget_connections(Datum arg, int cacheid, uint32 hashvalue)
 static void
 start_multi(void)
 {
-	CURLM	   *multi = curl_multi_init();
+	CURLM *multi = curl_multi_init();
 
 	if (multi == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
@@ -250,7 +250,7 @@ reactor_is_stale(void)
 CURL *
 reactor_take_handle(void)
 {
-	CURL	   *easy;
+	CURL *easy;
 
 	if (reactor.nidle > 0)
 		easy = reactor.idle[--reactor.nidle];
@@ -288,7 +288,7 @@ reactor_give_handle(CURL *easy)
 static void
 note_abandoned(CURL *easy)
 {
-	curl_off_t	resolved = 0;
+	curl_off_t resolved = 0;
 
 	if (curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &resolved) == CURLE_OK && resolved == 0)
 		reactor.abandoned++;
@@ -297,9 +297,9 @@ note_abandoned(CURL *easy)
 static int
 count_other_threads(void)
 {
-	DIR		   *dir = opendir("/proc/self/task");
+	DIR			  *dir = opendir("/proc/self/task");
 	struct dirent *entry;
-	int			n = -1;			/* not this one */
+	int			   n = -1; /* not this one */
 
 	if (dir == NULL)
 		return 0;
@@ -325,7 +325,7 @@ reactor_has_room(void)
 static void
 act(curl_socket_t fd, int what)
 {
-	int			running;
+	int running;
 
 	(void) curl_multi_socket_action(reactor.multi, fd, what, &running);
 }
@@ -334,11 +334,11 @@ static void
 act_on_sockets(void)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
-	int			n = epoll_wait(reactor.epoll_fd, events, EVENTS_AT_ONCE, 0);
+	int				   n = epoll_wait(reactor.epoll_fd, events, EVENTS_AT_ONCE, 0);
 
 	for (int i = 0; i < n; i++)
 	{
-		int			what = 0;
+		int what = 0;
 
 		if (events[i].events & (EPOLLIN | EPOLLHUP))
 			what |= CURL_CSELECT_IN;
@@ -371,8 +371,8 @@ finish(ReactorJob *job)
 static void
 collect_finished(void)
 {
-	CURLMsg    *message;
-	int			left;
+	CURLMsg *message;
+	int		 left;
 
 	while ((message = curl_multi_info_read(reactor.multi, &left)) != NULL)
 	{
@@ -392,7 +392,7 @@ collect_finished(void)
 void
 reactor_drive(void)
 {
-	sigset_t	saved;
+	sigset_t saved;
 
 	if (reactor.running == 0)
 		return;
@@ -406,8 +406,8 @@ reactor_drive(void)
 bool
 reactor_add(ReactorJob *job)
 {
-	sigset_t	saved;
-	bool		added;
+	sigset_t saved;
+	bool	 added;
 
 	job->running = false;
 	job->done = false;
@@ -429,7 +429,7 @@ reactor_add(ReactorJob *job)
 void
 reactor_remove(ReactorJob *job)
 {
-	sigset_t	saved;
+	sigset_t saved;
 
 	if (!job->running)
 		return;
@@ -443,7 +443,7 @@ reactor_remove(ReactorJob *job)
 static long
 shorten(long timeout_ms)
 {
-	int64		left;
+	int64 left;
 
 	if (reactor.abandoned >= MAX_ABANDONED && (timeout_ms < 0 || timeout_ms > RESOLVER_RECHECK_MS))
 		timeout_ms = RESOLVER_RECHECK_MS;
@@ -457,12 +457,11 @@ shorten(long timeout_ms)
 int64
 reactor_wait(long timeout_ms, ReactorWait why)
 {
-	WaitEvent	event;
-	int64		before = reactor_clock();
-	int64		slept;
+	WaitEvent event;
+	int64	  before = reactor_clock();
+	int64	  slept;
 
-	if (WaitEventSetWait(reactor.wait_set, shorten(timeout_ms), &event, 1,
-						 reactor.wait_events[why]) > 0 &&
+	if (WaitEventSetWait(reactor.wait_set, shorten(timeout_ms), &event, 1, reactor.wait_events[why]) > 0 &&
 		event.events == WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	slept = reactor_clock() - before;

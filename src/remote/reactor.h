@@ -15,10 +15,10 @@
 /* One handle in the reactor's care; CURLOPT_PRIVATE of it points here. */
 typedef struct ReactorJob
 {
-	CURL	   *easy;
-	bool		running;		/* added and not yet finished */
-	bool		done;			/* finished; result counts */
-	CURLcode	result;
+	CURL	*easy;
+	bool	 running; /* added and not yet finished */
+	bool	 done;	  /* finished; result counts */
+	CURLcode result;
 } ReactorJob;
 
 /* What a process waits for, as its wait event says. */
@@ -38,7 +38,7 @@ extern void reactor_start(void);
 
 /* A fresh handle, or one used before and reset.  NULL: out of memory. */
 extern CURL *reactor_take_handle(void);
-extern void reactor_give_handle(CURL *easy);
+extern void	 reactor_give_handle(CURL *easy);
 
 /* Whether another name may be resolved now; see reactor.c about abandoned threads. */
 extern bool reactor_has_room(void);
@@ -65,9 +65,9 @@ extern int64 reactor_wait(long timeout_ms, ReactorWait why);
 
 /* Sockets that count; for CURLOPT_OPENSOCKETFUNCTION and CLOSESOCKETFUNCTION. */
 extern curl_socket_t reactor_open_socket(const struct curl_sockaddr *address);
-extern int	reactor_close_socket(void *arg, curl_socket_t fd);
+extern int			 reactor_close_socket(void *arg, curl_socket_t fd);
 
 /* Microseconds of a clock that only goes forward. */
 extern int64 reactor_clock(void);
 
-#endif							/* MAKINI_REACTOR_H */
+#endif /* MAKINI_REACTOR_H */

@@ -19,19 +19,23 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-#include "compat.h"
 #include "remote/credential.h"
+
+/* 18's own; compilers take the attribute in the same place. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
 
 /* What an answer means; decided by the connector, acted upon by call.c. */
 typedef enum RemoteClass
 {
-	REMOTE_OK,					/* use it */
-	REMOTE_RETRY,				/* passing trouble: back off and send again */
-	REMOTE_THROTTLED,			/* too many at once: slow everybody down */
-	REMOTE_AUTH,				/* credentials refused: renew once, then fail */
-	REMOTE_DENIED,				/* this role may not: fail */
-	REMOTE_REJECTED,			/* the request itself is wrong: fail */
-	REMOTE_BROKEN				/* the answer makes no sense: fail */
+	REMOTE_OK,		  /* use it */
+	REMOTE_RETRY,	  /* passing trouble: back off and send again */
+	REMOTE_THROTTLED, /* too many at once: slow everybody down */
+	REMOTE_AUTH,	  /* credentials refused: renew once, then fail */
+	REMOTE_DENIED,	  /* this role may not: fail */
+	REMOTE_REJECTED,  /* the request itself is wrong: fail */
+	REMOTE_BROKEN	  /* the answer makes no sense: fail */
 } RemoteClass;
 
 /* Who a request is made for; the two lanes of the governor and the counters' used_by. */
@@ -52,7 +56,7 @@ typedef struct RemoteFault
 {
 	RemoteClass cls;
 	int			sqlstate;
-	long		http_status;	/* 0: no HTTP answer at all */
+	long		http_status; /* 0: no HTTP answer at all */
 	const char *message;
 	const char *remote_code;	/* or NULL */
 	const char *remote_message; /* or NULL */
@@ -70,32 +74,32 @@ typedef struct RemoteResponse
 	long		status;
 	char	   *body;
 	size_t		body_len;
-	const char *content_type;	/* "" when absent */
-	const char *location;		/* or NULL */
-	const char *retry_after;	/* or NULL */
-	const char *operation_id;	/* x-n-operationid, or NULL */
-	TimestampTz date;			/* the Date header, 0 when absent or unreadable */
+	const char *content_type; /* "" when absent */
+	const char *location;	  /* or NULL */
+	const char *retry_after;  /* or NULL */
+	const char *operation_id; /* x-n-operationid, or NULL */
+	TimestampTz date;		  /* the Date header, 0 when absent or unreadable */
 } RemoteResponse;
 
 typedef struct RemoteRequest
 {
 	const char *method;
-	const char *url;			/* absolute */
-	const char *body;			/* or NULL */
+	const char *url;  /* absolute */
+	const char *body; /* or NULL */
 	size_t		body_len;
-	List	   *headers;		/* of char *: "name: value", never secrets */
-	bool		repeatable;		/* may be sent again when its outcome is unknown */
-	bool		anonymous;		/* send without credentials (token endpoint, server time) */
+	List	   *headers;	/* of char *: "name: value", never secrets */
+	bool		repeatable; /* may be sent again when its outcome is unknown */
+	bool		anonymous;	/* send without credentials (token endpoint, server time) */
 } RemoteRequest;
 
 /* Counters of one scan, run or function call; EXPLAIN (ANALYZE) shows them. */
 typedef struct RemoteUsage
 {
-	int64		requests;		/* tries put on the wire, token requests not among them */
-	int64		retries;
-	int64		throttled;
-	int64		bytes;			/* of bodies as received, before inflation */
-	int64		wait_us;		/* time this process waited */
+	int64 requests; /* tries put on the wire, token requests not among them */
+	int64 retries;
+	int64 throttled;
+	int64 bytes;   /* of bodies as received, before inflation */
+	int64 wait_us; /* time this process waited */
 } RemoteUsage;
 
 /*
@@ -104,30 +108,30 @@ typedef struct RemoteUsage
  */
 typedef struct RemoteEndpoint
 {
-	Oid			serverid;
-	Oid			umid;			/* InvalidOid: no mapping */
-	const char *server_name;
-	const char *account;		/* NULL where the host alone is the account */
-	const char *base_url;		/* no trailing slash */
-	int			max_concurrency;
-	int			sync_concurrency;
-	int			connect_timeout;	/* ms */
-	int			request_timeout;	/* ms, from first byte sent to last received */
-	int			max_retries;
-	bool		allow_http;
-	bool		allow_private;
-	const char *ca_file;		/* or NULL */
-	const char *proxy;			/* or NULL: none, whatever the environment says */
-	RemoteUse	use;
-	Credential *credential;
-	RemoteUsage *usage;			/* counted here, or NULL */
-	int64	   *budget;			/* requests left for this statement, or NULL: no limit */
+	Oid			 serverid;
+	Oid			 umid; /* InvalidOid: no mapping */
+	const char	*server_name;
+	const char	*account;  /* NULL where the host alone is the account */
+	const char	*base_url; /* no trailing slash */
+	int			 max_concurrency;
+	int			 sync_concurrency;
+	int			 connect_timeout; /* ms */
+	int			 request_timeout; /* ms, from first byte sent to last received */
+	int			 max_retries;
+	bool		 allow_http;
+	bool		 allow_private;
+	const char	*ca_file; /* or NULL */
+	const char	*proxy;	  /* or NULL: none, whatever the environment says */
+	RemoteUse	 use;
+	Credential	*credential;
+	RemoteUsage *usage;	 /* counted here, or NULL */
+	int64		*budget; /* requests left for this statement, or NULL: no limit */
 
 	/*
 	 * Says what an answer means and, unless it is REMOTE_OK, why.  Must not
 	 * raise; allocates in CurrentMemoryContext.
 	 */
-	RemoteClass (*classify) (const RemoteResponse *response, RemoteFault *fault);
+	RemoteClass (*classify)(const RemoteResponse *response, RemoteFault *fault);
 } RemoteEndpoint;
 
 typedef struct RemoteCall RemoteCall;
@@ -141,7 +145,7 @@ typedef struct RemoteCall RemoteCall;
 extern RemoteCall *remote_call_start(RemoteEndpoint *endpoint, const RemoteRequest *request);
 
 /* Wait, interruptibly, until one of n calls is finished; returns its index. */
-extern int	remote_call_wait_any(RemoteCall **calls, int n);
+extern int remote_call_wait_any(RemoteCall **calls, int n);
 
 /* Let calls in flight advance without waiting. */
 extern void remote_poll(void);
@@ -162,4 +166,4 @@ pg_noreturn extern void remote_raise(const RemoteFault *fault, const RemoteEndpo
 /* start + result in one; the body stays valid until CurrentMemoryContext is reset. */
 extern RemoteResponse *remote_request(RemoteEndpoint *endpoint, const RemoteRequest *request);
 
-#endif							/* MAKINI_REMOTE_H */
+#endif /* MAKINI_REMOTE_H */

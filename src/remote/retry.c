@@ -17,7 +17,7 @@
 int
 retry_delay(int attempt, int base_ms, uint64_t random)
 {
-	int64_t		ceiling = base_ms;
+	int64_t ceiling = base_ms;
 
 	while (attempt-- > 0 && ceiling < RETRY_CAP_MS)
 		ceiling *= 2;
@@ -51,7 +51,7 @@ retry_after_parse(const char *text, time_t now)
 	}
 	else
 	{
-		time_t		when = http_date_parse(p);
+		time_t when = http_date_parse(p);
 
 		if (when < 0)
 			return -1;
@@ -79,7 +79,7 @@ digits(const char **p, int n, int *value)
 static bool
 literal(const char **p, const char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	if (strncmp(*p, text, len) != 0)
 		return false;
@@ -91,9 +91,9 @@ literal(const char **p, const char *text)
 static int64_t
 days_of_civil(int year, int month, int day)
 {
-	int			era;
-	int			of_era;
-	int			of_year;
+	int era;
+	int of_era;
+	int of_year;
 
 	if (month <= 2)
 		year--;
@@ -107,13 +107,13 @@ time_t
 http_date_parse(const char *text)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	const char *p = text;
-	int			day;
-	int			month = 0;
-	int			year;
-	int			hour;
-	int			minute;
-	int			second;
+	const char		 *p = text;
+	int				  day;
+	int				  month = 0;
+	int				  year;
+	int				  hour;
+	int				  minute;
+	int				  second;
 
 	while (*p == ' ' || *p == '\t')
 		p++;
@@ -129,12 +129,11 @@ http_date_parse(const char *text)
 	if (month == 12)
 		return -1;
 	p += 3;
-	if (!literal(&p, " ") || !digits(&p, 4, &year) || !literal(&p, " ") ||
-		!digits(&p, 2, &hour) || !literal(&p, ":") || !digits(&p, 2, &minute) ||
-		!literal(&p, ":") || !digits(&p, 2, &second) || !literal(&p, " GMT"))
+	if (!literal(&p, " ") || !digits(&p, 4, &year) || !literal(&p, " ") || !digits(&p, 2, &hour) ||
+		!literal(&p, ":") || !digits(&p, 2, &minute) || !literal(&p, ":") ||
+		!digits(&p, 2, &second) || !literal(&p, " GMT"))
 		return -1;
 	if (year < 1970 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
 		return -1;
-	return (time_t) (days_of_civil(year, month + 1, day) * 86400 + hour * 3600 + minute * 60 +
-					 second);
+	return (time_t) (days_of_civil(year, month + 1, day) * 86400 + hour * 3600 + minute * 60 + second);
 }

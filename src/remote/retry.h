@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#define RETRY_CAP_MS		60000	/* longest wait of our own choice */
-#define RETRY_AFTER_CAP_MS	300000	/* longest wait that the other side may impose */
+#define RETRY_CAP_MS 60000		  /* longest wait of our own choice */
+#define RETRY_AFTER_CAP_MS 300000 /* longest wait that the other side may impose */
 
 /*
  * retry_delay
@@ -20,7 +20,7 @@
  *		and base * 2^attempt, at most RETRY_CAP_MS.  attempt counts from 0;
  *		random is any 64 random bits.
  */
-extern int	retry_delay(int attempt, int base_ms, uint64_t random);
+extern int retry_delay(int attempt, int base_ms, uint64_t random);
 
 /*
  * retry_after_parse
@@ -28,9 +28,9 @@ extern int	retry_delay(int attempt, int base_ms, uint64_t random);
  *		most RETRY_AFTER_CAP_MS; -1 when it makes no sense.  now is the other
  *		side's clock where its Date header told, so that skew does no harm.
  */
-extern int	retry_after_parse(const char *text, time_t now);
+extern int retry_after_parse(const char *text, time_t now);
 
 /* An HTTP date (the IMF-fixdate form alone) as seconds since 1970; -1 when it is none. */
 extern time_t http_date_parse(const char *text);
 
-#endif							/* MAKINI_RETRY_H */
+#endif /* MAKINI_RETRY_H */

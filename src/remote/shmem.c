@@ -28,15 +28,15 @@
 #include "remote/stat.h"
 #include "remote/token.h"
 
-static Anchor *anchor = NULL;
-static dsa_area *area = NULL;
+static Anchor	   *anchor = NULL;
+static dsa_area	   *area = NULL;
 static SharedTables tables;
-static bool waiting = false;
+static bool			waiting = false;
 
 static void
 init_anchor(void *memory)
 {
-	Anchor	   *new_anchor = memory;
+	Anchor *new_anchor = memory;
 
 	memset(new_anchor, 0, sizeof(Anchor));
 	new_anchor->lock_tranche = LWLockNewTrancheId();
@@ -58,9 +58,9 @@ shmem_anchor(void)
 {
 	if (anchor == NULL)
 	{
-		char		name[32];
-		bool		found;
-		Anchor	   *found_anchor;
+		char	name[32];
+		bool	found;
+		Anchor *found_anchor;
 
 		snprintf(name, sizeof(name), "makini_remote_%d", ANCHOR_VERSION);
 		found_anchor = makini_shared_memory(name, sizeof(Anchor), init_anchor, &found);
@@ -141,6 +141,12 @@ shmem_wait_begin(void)
 	waiting = true;
 }
 
+bool
+shmem_is_waiting(void)
+{
+	return waiting;
+}
+
 void
 shmem_wait_end(void)
 {
@@ -153,4 +159,5 @@ void
 shmem_wake_all(void)
 {
 	ConditionVariableBroadcast(&shmem_anchor()->released);
+	waiting = false;
 }

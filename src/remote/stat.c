@@ -21,19 +21,19 @@
 #include "remote/stat.h"
 #include "remote/visible.h"
 
-#define KEPT_DAYS	90
+#define KEPT_DAYS 90
 
 typedef struct StatKey
 {
-	Oid			database;
-	Oid			serverid;
-	DateADT		day;			/* UTC */
-	int32		use;			/* RemoteUse */
+	Oid		database;
+	Oid		serverid;
+	DateADT day; /* UTC */
+	int32	use; /* RemoteUse */
 } StatKey;
 
 typedef struct StatEntry
 {
-	StatKey		key;			/* must be first */
+	StatKey		key; /* must be first */
 	RemoteUsage usage;
 } StatEntry;
 
@@ -51,7 +51,7 @@ static void
 drop_old_days(dshash_table *table, DateADT today)
 {
 	dshash_seq_status scan;
-	StatEntry  *entry;
+	StatEntry		 *entry;
 
 	dshash_seq_init(&scan, table, true);
 	while ((entry = dshash_seq_next(&scan)) != NULL)
@@ -65,10 +65,10 @@ drop_old_days(dshash_table *table, DateADT today)
 void
 stat_add(const RemoteEndpoint *endpoint, const RemoteUsage *usage)
 {
-	StatKey		key = {MyDatabaseId, endpoint->serverid, 0, endpoint->use};
+	StatKey		  key = {MyDatabaseId, endpoint->serverid, 0, endpoint->use};
 	dshash_table *table = shmem_tables()->stats;
-	StatEntry  *entry;
-	bool		found;
+	StatEntry	 *entry;
+	bool		  found;
 
 	if (!OidIsValid(endpoint->serverid))
 		return;
@@ -92,11 +92,11 @@ stat_add(const RemoteEndpoint *endpoint, const RemoteUsage *usage)
 static StatEntry *
 copy_entries(int *n)
 {
-	dshash_table *table = shmem_tables()->stats;
+	dshash_table	 *table = shmem_tables()->stats;
 	dshash_seq_status scan;
-	StatEntry  *entry;
-	int			room = 64;
-	StatEntry  *copy = palloc(room * sizeof(StatEntry));
+	StatEntry		 *entry;
+	int				  room = 64;
+	StatEntry		 *copy = palloc(room * sizeof(StatEntry));
 
 	*n = 0;
 	dshash_seq_init(&scan, table, false);
@@ -125,17 +125,17 @@ Datum
 makini_connection_stat(PG_FUNCTION_ARGS)
 {
 	static const char *const uses[] = {"scan", "sync", "write", "probe"};
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			n;
-	StatEntry  *entries;
+	ReturnSetInfo			*result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int						 n;
+	StatEntry				*entries;
 
 	InitMaterializedSRF(fcinfo, 0);
 	entries = copy_entries(&n);
 	for (int i = 0; i < n; i++)
 	{
 		const StatEntry *entry = &entries[i];
-		Datum		values[8];
-		bool		nulls[8] = {0};
+		Datum			 values[8];
+		bool			 nulls[8] = {0};
 
 		if (!server_is_visible(entry->key.serverid))
 			continue;

@@ -19,4 +19,4 @@ extern dshash_parameters stat_table_parameters(int tranche);
 /* Add what one call did. */
 extern void stat_add(const RemoteEndpoint *endpoint, const RemoteUsage *usage);
 
-#endif							/* MAKINI_STAT_H */
+#endif /* MAKINI_STAT_H */

@@ -14,8 +14,8 @@
  *									+----------> idle (the next to ask claims it)
  *
  * Whoever finds the claim taken goes on with the old token while that is good,
- * else waits and shares the claimant's result.  A claim has an end, because
- * its process may sit idle in the middle of it.
+ * else waits and shares the claimant's result.  A claim that its process does
+ * not look after ends soon, because that may sit idle in the middle of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,22 +32,15 @@
 #include "remote/shmem.h"
 #include "remote/token.h"
 
-#define TOKEN_MAX			8192
-#define RENEW_AT			0.8		/* of a token's life */
-#define DEFAULT_LIFE		300		/* s, where the answer does not say */
-#define LONGEST_LIFE		86400	/* s */
-#define LAST_MOMENT			(5 * USECS_PER_SEC) /* a token this near its end is not used */
-#define FAILED_RENEWAL		(30 * USECS_PER_SEC)	/* until the next try, while the old one is good */
-#define ASSERTION_LIFE		300		/* s */
-#define SKEW_WORTH_SAYING	(5 * USECS_PER_SEC)
-
-typedef struct TokenKey
-{
-	Oid			database;
-	Oid			umid;
-	Oid			serverid;
-	uint8		fingerprint[32];
-} TokenKey;
+#define TOKEN_MAX 8192
+#define RENEW_AT 0.8						/* of a token's life */
+#define DEFAULT_LIFE 300					/* s, where the answer does not say */
+#define LONGEST_LIFE 86400					/* s */
+#define LAST_MOMENT (5 * USECS_PER_SEC)		/* a token this near its end is not used */
+#define CLAIM_LEASE (10 * USECS_PER_SEC)	/* unless token_keep() makes it longer */
+#define FAILED_RENEWAL (30 * USECS_PER_SEC) /* until the next try, while the old one is good */
+#define ASSERTION_LIFE 300					/* s */
+#define SKEW_WORTH_SAYING (5 * USECS_PER_SEC)
 
 /* A RemoteFault without pointers. */
 typedef struct TokenFailure
@@ -63,20 +56,20 @@ typedef struct TokenFailure
 
 typedef struct TokenEntry
 {
-	TokenKey	key;			/* must be first */
-	int32		claimant;		/* pid; 0: nobody */
-	TimestampTz claim_until;
-	uint64		claim;			/* number of the last claim */
-	uint64		failed_claim;	/* number of the last claim that failed */
+	TokenKey	 key;	   /* must be first */
+	int32		 claimant; /* pid; 0: nobody */
+	TimestampTz	 claim_until;
+	uint64		 claim;		   /* number of the last claim */
+	uint64		 failed_claim; /* number of the last claim that failed */
 	TokenFailure failure;
-	TimestampTz renew_at;
-	TimestampTz expires_at;
-	uint32		token_len;		/* 0: none */
-	char		token[TOKEN_MAX];
+	TimestampTz	 renew_at;
+	TimestampTz	 expires_at;
+	uint32		 token_len; /* 0: none */
+	char		 token[TOKEN_MAX];
 } TokenEntry;
 
 /* Claims this process holds: without any, its exit need not look for them. */
-static int	claims_held = 0;
+static int claims_held = 0;
 
 dshash_parameters
 token_table_parameters(int tranche)
@@ -99,7 +92,7 @@ token_is_needed(const Credential *credential)
 static TokenKey
 key_of(const RemoteEndpoint *endpoint)
 {
-	TokenKey	key = {MyDatabaseId, endpoint->umid, endpoint->serverid, {0}};
+	TokenKey key = {MyDatabaseId, endpoint->umid, endpoint->serverid, {0}};
 
 	memcpy(key.fingerprint, endpoint->credential->fingerprint, sizeof(key.fingerprint));
 	return key;
@@ -117,9 +110,9 @@ forget_token(TokenEntry *entry)
 static void
 drop_expired(dshash_table *table)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz		  now = GetCurrentTimestamp();
 	dshash_seq_status scan;
-	TokenEntry *entry;
+	TokenEntry		 *entry;
 
 	dshash_seq_init(&scan, table, true);
 	while ((entry = dshash_seq_next(&scan)) != NULL)
@@ -132,16 +125,15 @@ drop_expired(dshash_table *table)
 }
 
 static TokenEntry *
-open_entry(dshash_table *table, const RemoteEndpoint *endpoint)
+open_entry(dshash_table *table, const TokenKey *key)
 {
-	TokenKey	key = key_of(endpoint);
 	bool		found;
-	TokenEntry *entry = dshash_find(table, &key, true);
+	TokenEntry *entry = dshash_find(table, key, true);
 
 	if (entry != NULL)
 		return entry;
 	drop_expired(table);
-	entry = dshash_find_or_insert(table, &key, &found);
+	entry = dshash_find_or_insert(table, key, &found);
 	if (!found)
 		memset((char *) entry + sizeof(TokenKey), 0, sizeof(TokenEntry) - sizeof(TokenKey));
 	return entry;
@@ -149,10 +141,9 @@ open_entry(dshash_table *table, const RemoteEndpoint *endpoint)
 
 /* The entry, if the claim on it is still ours; locked then. */
 static TokenEntry *
-open_claimed(dshash_table *table, const TokenAsk *ask, const RemoteEndpoint *endpoint)
+open_claimed(dshash_table *table, const TokenAsk *ask)
 {
-	TokenKey	key = key_of(endpoint);
-	TokenEntry *entry = dshash_find(table, &key, true);
+	TokenEntry *entry = dshash_find(table, &ask->key, true);
 
 	if (entry != NULL && (entry->claimant != MyProcPid || entry->claim != ask->claim))
 	{
@@ -207,14 +198,19 @@ load_failure(RemoteFault *fault, const TokenFailure *failure)
 TokenAnswer
 token_get(TokenAsk *ask, const RemoteEndpoint *endpoint, char **token, RemoteFault *fault)
 {
-	char	   *copy = palloc(TOKEN_MAX + 1);
-	TokenFailure failure;
+	char		 *copy = palloc(TOKEN_MAX + 1);
+	TokenFailure  failure;
 	dshash_table *table = shmem_tables()->tokens;
-	TokenEntry *entry = open_entry(table, endpoint);
-	TimestampTz now = GetCurrentTimestamp();
-	bool		usable = entry->token_len > 0 && now < entry->expires_at - LAST_MOMENT;
-	bool		claimed = entry->claimant != 0 && now < entry->claim_until;
-	TokenAnswer answer;
+	TokenEntry	 *entry;
+	TimestampTz	  now = GetCurrentTimestamp();
+	bool		  usable;
+	bool		  claimed;
+	TokenAnswer	  answer;
+
+	ask->key = key_of(endpoint);
+	entry = open_entry(table, &ask->key);
+	usable = entry->token_len > 0 && now < entry->expires_at - LAST_MOMENT;
+	claimed = entry->claimant != 0 && now < entry->claim_until;
 
 	if (usable && (claimed || now < entry->renew_at))
 	{
@@ -237,8 +233,7 @@ token_get(TokenAsk *ask, const RemoteEndpoint *endpoint, char **token, RemoteFau
 	{
 		entry->claimant = MyProcPid;
 		entry->claim++;
-		entry->claim_until = now + LAST_MOMENT +
-			(int64) (endpoint->connect_timeout + (int64) endpoint->request_timeout) * 1000;
+		entry->claim_until = now + CLAIM_LEASE;
 		ask->claim = entry->claim;
 		claims_held++;
 		answer = TOKEN_FETCH;
@@ -257,12 +252,12 @@ token_get(TokenAsk *ask, const RemoteEndpoint *endpoint, char **token, RemoteFau
 }
 
 bool
-token_fail(TokenAsk *ask, const RemoteEndpoint *endpoint, const RemoteFault *fault)
+token_fail(TokenAsk *ask, const RemoteFault *fault)
 {
 	dshash_table *table = shmem_tables()->tokens;
-	TokenEntry *entry = open_claimed(table, ask, endpoint);
-	TimestampTz now = GetCurrentTimestamp();
-	bool		usable = false;
+	TokenEntry	 *entry = open_claimed(table, ask);
+	TimestampTz	  now = GetCurrentTimestamp();
+	bool		  usable = false;
 
 	if (entry != NULL)
 	{
@@ -283,15 +278,27 @@ token_fail(TokenAsk *ask, const RemoteEndpoint *endpoint, const RemoteFault *fau
 }
 
 void
-token_abandon(TokenAsk *ask, const RemoteEndpoint *endpoint)
+token_keep(const TokenAsk *ask)
+{
+	dshash_table *table = shmem_tables()->tokens;
+	TokenEntry	 *entry = open_claimed(table, ask);
+
+	if (entry == NULL)
+		return;
+	entry->claim_until = GetCurrentTimestamp() + CLAIM_LEASE;
+	dshash_release_lock(table, entry);
+}
+
+void
+token_abandon(TokenAsk *ask)
 {
 	dshash_table *table;
-	TokenEntry *entry;
+	TokenEntry	 *entry;
 
 	if (ask->claim == 0)
 		return;
 	table = shmem_tables()->tokens;
-	entry = open_claimed(table, ask, endpoint);
+	entry = open_claimed(table, ask);
 	if (entry != NULL)
 	{
 		entry->claimant = 0;
@@ -305,8 +312,8 @@ void
 token_invalidate(const RemoteEndpoint *endpoint, const char *token)
 {
 	dshash_table *table = shmem_tables()->tokens;
-	TokenKey	key = key_of(endpoint);
-	TokenEntry *entry = dshash_find(table, &key, true);
+	TokenKey	  key = key_of(endpoint);
+	TokenEntry	 *entry = dshash_find(table, &key, true);
 
 	if (entry == NULL)
 		return;
@@ -318,9 +325,9 @@ token_invalidate(const RemoteEndpoint *endpoint, const char *token)
 void
 token_forget_process(void)
 {
-	dshash_table *table;
+	dshash_table	 *table;
 	dshash_seq_status scan;
-	TokenEntry *entry;
+	TokenEntry		 *entry;
 
 	if (claims_held <= 0)
 		return;
@@ -367,7 +374,7 @@ add_field(StringInfo form, const char *name, const char *value)
 static bool
 add_assertion(StringInfo form, const Credential *credential, RemoteFault *fault)
 {
-	JwtInput	in = {
+	JwtInput in = {
 		.private_key = credential->private_key,
 		.passphrase = credential->key_passphrase,
 		.algorithm = credential->algorithm,
@@ -378,15 +385,14 @@ add_assertion(StringInfo form, const Credential *credential, RemoteFault *fault)
 		.issued_at = (int64_t) time(NULL),
 		.lifetime = ASSERTION_LIFE,
 	};
-	char		err[256];
-	char	   *assertion;
+	char  err[256];
+	char *assertion;
 
 	if (!jwt_assertion(&in, &assertion, err, sizeof(err)))
 		return refuse(fault, "could not sign the request for an access token", pstrdup(err),
 					  "Check the private key of the user mapping; makini.create_key() makes a "
 					  "suitable one.");
-	add_field(form, "client_assertion_type",
-			  "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+	add_field(form, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
 	add_field(form, "client_assertion", assertion);
 	explicit_bzero(assertion, strlen(assertion));
 	free(assertion);
@@ -397,7 +403,7 @@ bool
 token_request(const RemoteEndpoint *endpoint, RemoteRequest *request, RemoteFault *fault)
 {
 	const Credential *credential = endpoint->credential;
-	StringInfoData form;
+	StringInfoData	  form;
 
 	initStringInfo(&form);
 	add_field(&form, "grant_type", "client_credentials");
@@ -430,7 +436,7 @@ token_request(const RemoteEndpoint *endpoint, RemoteRequest *request, RemoteFaul
 static const char *
 skew_of(const RemoteResponse *response)
 {
-	int64		skew;
+	int64 skew;
 
 	if (response->date == 0)
 		return "";
@@ -494,8 +500,8 @@ refuse_answer(const RemoteEndpoint *endpoint, const RemoteResponse *response, co
 	if (response->status == 429 || response->status >= 500)
 	{
 		fault->cls = response->status == 429 ? REMOTE_THROTTLED : REMOTE_RETRY;
-		fault->sqlstate = response->status == 429 ? ERRCODE_TOO_MANY_CONNECTIONS
-												  : ERRCODE_CONNECTION_FAILURE;
+		fault->sqlstate =
+			response->status == 429 ? ERRCODE_TOO_MANY_CONNECTIONS : ERRCODE_CONNECTION_FAILURE;
 		fault->message = "the token endpoint cannot answer now";
 		fault->hint = "This is usually passing trouble of the other side; try again.";
 		return false;
@@ -520,7 +526,7 @@ static int64
 life_of(const json_t *answer)
 {
 	const json_t *value = json_object_get(answer, "expires_in");
-	int64		life = 0;
+	int64		  life = 0;
 
 	if (json_is_number(value))
 		life = (int64) Min(json_number_value(value), (double) LONGEST_LIFE);
@@ -548,11 +554,11 @@ token_of(const json_t *answer)
 }
 
 static void
-store(TokenAsk *ask, const RemoteEndpoint *endpoint, const char *token, int64 life)
+store(TokenAsk *ask, const char *token, int64 life)
 {
 	dshash_table *table = shmem_tables()->tokens;
-	TokenEntry *entry = open_claimed(table, ask, endpoint);
-	TimestampTz now = GetCurrentTimestamp();
+	TokenEntry	 *entry = open_claimed(table, ask);
+	TimestampTz	  now = GetCurrentTimestamp();
 
 	if (entry != NULL)
 	{
@@ -577,7 +583,7 @@ token_accept(TokenAsk *ask, const RemoteEndpoint *endpoint, const RemoteResponse
 	bool		accepted = token != NULL;
 
 	if (accepted)
-		store(ask, endpoint, token, life_of(answer));
+		store(ask, token, life_of(answer));
 	else
 		(void) refuse_answer(endpoint, response, answer, fault);
 	json_decref(answer);

@@ -46,9 +46,9 @@ parse_scheme(const char **p, Url *url, char *err, size_t err_len)
 static bool
 parse_ipv6(const char **p, Url *url, char *err, size_t err_len)
 {
-	const char *end = strchr(*p, ']');
+	const char	   *end = strchr(*p, ']');
 	struct in6_addr address;
-	size_t		len;
+	size_t			len;
 
 	if (end == NULL)
 		return refuse(err, err_len, "has an IPv6 address without its closing bracket");
@@ -68,7 +68,7 @@ parse_ipv6(const char **p, Url *url, char *err, size_t err_len)
 static bool
 parse_host(const char **p, Url *url, char *err, size_t err_len)
 {
-	size_t		len;
+	size_t len;
 
 	if (**p == '[')
 		return parse_ipv6(p, url, err, err_len);
@@ -96,8 +96,8 @@ parse_host(const char **p, Url *url, char *err, size_t err_len)
 static bool
 parse_port(const char **p, Url *url, char *err, size_t err_len)
 {
-	int			port = 0;
-	int			len = 0;
+	int port = 0;
+	int len = 0;
 
 	url->port = url->tls ? 443 : 80;
 	if (**p != ':')
@@ -113,7 +113,7 @@ parse_port(const char **p, Url *url, char *err, size_t err_len)
 static bool
 parse_path(const char *p, Url *url, char *err, size_t err_len)
 {
-	size_t		len = strlen(p);
+	size_t len = strlen(p);
 
 	if (strchr(p, '?') != NULL)
 		return refuse(err, err_len, "must not contain a query");
@@ -148,10 +148,10 @@ url_parse(const char *text, Url *url, char *err, size_t err_len)
 void
 url_account_key(const Url *url, const char *account, char *out, size_t len)
 {
-	size_t		used;
+	size_t used;
 
-	used = (size_t) snprintf(out, len, "%s://%s:%d/", url->tls ? "https" : "http", url->host,
-							 url->port);
+	used =
+		(size_t) snprintf(out, len, "%s://%s:%d/", url->tls ? "https" : "http", url->host, url->port);
 	if (account == NULL)
 		return;
 	for (; *account != '\0' && used + 1 < len; account++)

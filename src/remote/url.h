@@ -11,16 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define URL_MAX_HOST	255
-#define URL_MAX_PATH	1024
+#define URL_MAX_HOST 255
+#define URL_MAX_PATH 1024
 
 typedef struct Url
 {
-	bool		tls;			/* https */
-	char		host[URL_MAX_HOST + 1]; /* lower case; IPv6 without its brackets */
-	bool		ipv6;			/* host is an IPv6 address */
-	int			port;			/* the scheme's own when none was given */
-	char		path[URL_MAX_PATH + 1]; /* "" or "/..." without trailing slash */
+	bool tls;					 /* https */
+	char host[URL_MAX_HOST + 1]; /* lower case; IPv6 without its brackets */
+	bool ipv6;					 /* host is an IPv6 address */
+	int	 port;					 /* the scheme's own when none was given */
+	char path[URL_MAX_PATH + 1]; /* "" or "/..." without trailing slash */
 } Url;
 
 /*
@@ -41,4 +41,4 @@ extern void url_account_key(const Url *url, const char *account, char *out, size
 /* The path of any URL, without query and fragment, as it stands in messages. */
 extern void url_path_of(const char *text, char *out, size_t len);
 
-#endif							/* MAKINI_URL_H */
+#endif /* MAKINI_URL_H */

@@ -32,9 +32,9 @@ server_is_visible(Oid serverid)
 bool
 mapping_is_visible(Oid serverid, Oid umid)
 {
-	HeapTuple	tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(umid));
+	HeapTuple			 tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(umid));
 	Form_pg_user_mapping mapping;
-	bool		visible;
+	bool				 visible;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;

@@ -16,4 +16,4 @@ extern bool server_is_visible(Oid serverid);
 /* Is the mapping on that server the current user's, everybody's, or of a role it belongs to? */
 extern bool mapping_is_visible(Oid serverid, Oid umid);
 
-#endif							/* MAKINI_VISIBLE_H */
+#endif /* MAKINI_VISIBLE_H */

@@ -154,7 +154,7 @@ hint_of_class(RemoteClass cls)
 	switch (cls)
 	{
 		case REMOTE_AUTH:
-			return "The role needs the permissions REST Web Services and Log in using OAuth 2.0 Access Tokens (or Log in using Access Tokens), and its integration record must be enabled. " HINT_AUDIT_TRAIL;
+			return "The role needs the permissions REST Web Services and Log in using OAuth 2.0 Access Tokens (token-based authentication: Log in using Access Tokens, the right four secrets and the right time); its integration record must be enabled. " HINT_AUDIT_TRAIL;
 		case REMOTE_DENIED:
 			return "Give the role the permissions REST Web Services, SuiteAnalytics Workbook and the view permission of the record types it reads.";
 		case REMOTE_THROTTLED:

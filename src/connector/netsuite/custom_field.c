@@ -66,6 +66,18 @@ static const struct
 	{"custentity", ",customer,vendor,contact,employee,partner,job,entity,"},
 };
 
+/* The tables that a field may belong to, or NULL. */
+static const char *
+tables_of(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(owners); i++)
+	{
+		if (strncmp(name, owners[i].prefix, strlen(owners[i].prefix)) == 0)
+			return owners[i].tables;
+	}
+	return NULL;
+}
+
 static void
 set_kind(CustomField *field, const char *value_type)
 {
@@ -111,6 +123,7 @@ add_field(List **fields, const Cell *row)
 {
 	CustomField *field;
 	char		*name;
+	const char	*tables;
 
 	if (!row[FIELD_SCRIPT_ID].text || says(&row[FIELD_INACTIVE], "T") || says(&row[FIELD_STORED], "F"))
 		return;
@@ -120,8 +133,10 @@ add_field(List **fields, const Cell *row)
 	if (!is_identifier(name))
 		return;
 
+	tables = tables_of(name);
 	field = palloc0(sizeof(CustomField));
 	field->name = name;
+	field->shared = tables && strchr(tables + 1, ',') != strrchr(tables, ',');
 	field->comment = row[FIELD_NAME].text ? pstrdup(row[FIELD_NAME].text) : NULL;
 	set_kind(field, row[FIELD_VALUE_TYPE].text ? row[FIELD_VALUE_TYPE].text : "");
 	*fields = lappend(*fields, field);
@@ -255,12 +270,7 @@ custom_fields_read(Connection *conn)
 bool
 custom_field_belongs(const CustomField *field, const Entity *entity)
 {
-	char *wanted = psprintf(",%s,", entity->name);
+	const char *tables = tables_of(field->name);
 
-	for (int i = 0; i < (int) lengthof(owners); i++)
-	{
-		if (strncmp(field->name, owners[i].prefix, strlen(owners[i].prefix)) == 0)
-			return strstr(owners[i].tables, wanted) != NULL;
-	}
-	return false;
+	return tables && strstr(tables, psprintf(",%s,", entity->name)) != NULL;
 }

@@ -28,6 +28,7 @@ typedef struct Column
 {
 	DiscoveredColumn found;
 	bool			 key;
+	bool			 uncertain; /* may not be a column of this table at all */
 	bool			 left_out;
 } Column;
 
@@ -148,7 +149,7 @@ add_custom_columns(Table *table, const Entity *entity, List *fields, bool displa
 
 		if (!custom_field_belongs(field, entity) || entity_find_column(entity, field->name))
 			continue;
-		add_column(table, field->name, field->kind, field->comment);
+		add_column(table, field->name, field->kind, field->comment)->uncertain = field->shared;
 		if (display && field->reference)
 			add_display(table, field->name);
 	}
@@ -465,6 +466,8 @@ finish_table(Table *table)
 			continue;
 		if (!column->left_out)
 			result->columns = lappend(result->columns, &column->found);
+		else if (column->uncertain)
+			continue;
 		else if (column->found.display)
 			result->left_out = lappend(result->left_out, psprintf("%s_display", name));
 		else

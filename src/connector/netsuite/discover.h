@@ -18,6 +18,7 @@ typedef struct CustomField
 	const char *name; /* its script id: the column's name, lower case */
 	ValueKind	kind;
 	bool		reference; /* has a display text */
+	bool		shared;	   /* of a kind that several tables have, and need not apply to each */
 	const char *comment;   /* or NULL */
 } CustomField;
 

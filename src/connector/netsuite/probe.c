@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <openssl/crypto.h>
 
 #include "portability/instr_time.h"
@@ -326,15 +327,15 @@ probe_clock(Probe *probe)
 		return;
 	}
 	skew = (double) (probe->local_time - probe->remote_time) / USECS_PER_SEC;
-	detail = psprintf("this machine's clock is %.1f s %s NetSuite's", Abs(skew),
+	detail = psprintf("this machine's clock is %.1f s %s NetSuite's", fabs(skew),
 					  skew < 0 ? "behind" : "ahead of");
-	if (Abs(skew) > SKEW_FAILURE)
+	if (fabs(skew) > SKEW_FAILURE)
 	{
 		end_step(probe, "clock", STEP_FAILED, detail,
 				 "Signed assertions are valid for five minutes: set the clock, best with NTP.");
 		probe->failed = true;
 	}
-	else if (Abs(skew) > SKEW_WARNING)
+	else if (fabs(skew) > SKEW_WARNING)
 		end_step(probe, "clock", STEP_WARNING, detail,
 				 "Beyond five minutes NetSuite refuses every token request: set the clock, best with NTP.");
 	else

@@ -439,6 +439,12 @@ write_in(Writer *w, const Filter *filter)
 	List	   *values = filter->values;
 	int			n;
 
+	/* Without any member it is decided even where the column is NULL. */
+	if (values == NIL)
+	{
+		appendStringInfoString(w->out, negated ? "1 = 1" : "1 = 0");
+		return;
+	}
 	if (w->page != NULL && w->page->split_in == filter)
 		values = w->page->in_values;
 	values = comparable_values(filter, values);

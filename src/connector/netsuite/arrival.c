@@ -1,0 +1,336 @@
+/*-------------------------------------------------------------------------
+ *
+ * arrival.c
+ *		Takes in a page: decodes it, and believes nothing of it that can be
+ *		checked.
+ *
+ * A page that does not advance, says another count than it has, or is torn is
+ * an error, never a shorter result.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "connector/netsuite/reader.h"
+
+static const char *
+source_name(Reader *reader)
+{
+	Source	   *source = linitial(reader->query->sources);
+
+	return source->entity != NULL ? source->entity : "query";
+}
+
+/* Support asks for the operation's id. */
+static int
+answer_context(Reader *reader)
+{
+	if (reader->operation_id != NULL)
+		errcontext("remote operation %s", reader->operation_id);
+	return 0;
+}
+
+static void
+raise_broken(Reader *reader, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("answer of server \"%s\" cannot be relied on", reader->conn->server_name),
+			 errdetail("Reading \"%s\": %s", source_name(reader), detail),
+			 errhint("Run the query again. If it stays, NetSuite's support can look the operation up by its id."),
+			 answer_context(reader)));
+}
+
+static Cell *
+cell_at(Reader *reader, int row, int column)
+{
+	return &reader->page.cells[(size_t) row * reader->page.ncolumns + column];
+}
+
+/*
+ * Text in a page is UTF-8 or it is refused.  The whole body was looked at
+ * before it was decoded; this finds the cell to blame.
+ */
+static void
+raise_bad_bytes(Reader *reader)
+{
+	for (int row = 0; row < reader->page.nrows; row++)
+	{
+		for (int column = 0; column < reader->page.ncolumns; column++)
+		{
+			Cell	   *cell = cell_at(reader, row, column);
+
+			if (cell->text != NULL && !pg_verify_mbstr(PG_UTF8, cell->text, cell->len, true))
+				ereport(ERROR,
+						(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+						 errmsg("invalid byte sequence for encoding \"UTF8\" in column \"%s\" of \"%s\"",
+								suiteql_column_name(reader->query, column), source_name(reader)),
+						 errdetail("The bytes are in row %d of the page.", row + 1)));
+		}
+	}
+	raise_broken(reader, "a member that was not asked for is not valid UTF-8.");
+}
+
+/* Cells become text of the database's encoding. */
+static void
+convert_cells(Reader *reader)
+{
+	int64		n = (int64) reader->page.nrows * reader->page.ncolumns;
+	MemoryContext old = MemoryContextSwitchTo(reader->page_cxt);
+
+	for (int64 i = 0; i < n; i++)
+	{
+		Cell	   *cell = &reader->page.cells[i];
+		char	   *converted;
+
+		if (cell->text == NULL)
+			continue;
+		converted = pg_any_to_server(cell->text, cell->len, PG_UTF8);
+		if (converted == cell->text)
+			continue;
+		cell->text = converted;
+		cell->len = strlen(converted);
+		cell->quoted = false;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+decode(Reader *reader, RemoteResponse *response)
+{
+	PageError	error;
+	bool		valid = pg_verify_mbstr(PG_UTF8, response->body, response->body_len, true);
+
+	if (!page_decode(&reader->page, reader->columns, response->body, response->body_len,
+					 reader->conn->page_size, &error))
+		ereport(ERROR,
+				(errcode(error.bad_text ? ERRCODE_UNTRANSLATABLE_CHARACTER : ERRCODE_FDW_ERROR),
+				 errmsg("answer of server \"%s\" cannot be decoded", reader->conn->server_name),
+				 errdetail("Reading \"%s\": %s at byte %zu of %zu.", source_name(reader),
+						   error.message, error.offset, response->body_len),
+				 answer_context(reader)));
+	if (!valid)
+		raise_bad_bytes(reader);
+	if (reader->page.count >= 0 && reader->page.count != reader->page.nrows)
+		raise_broken(reader, psprintf("a page says it has " INT64_FORMAT " rows and has %d.",
+									  reader->page.count, reader->page.nrows));
+	if (reader->page.total_results >= 0 && reader->page.total_results < reader->page.nrows)
+		raise_broken(reader, "a page has more rows than the whole result.");
+}
+
+static int64
+key_of_row(Reader *reader, int row)
+{
+	Cell	   *cell = cell_at(reader, row, reader->order_column[0]);
+
+	if (cell->text == NULL)
+		raise_broken(reader, "a row has no key.");
+	return pg_strtoint64(cell->text);
+}
+
+static bool
+same_position(Reader *reader, int row, int other)
+{
+	for (int i = 0; i < list_length(reader->order); i++)
+	{
+		Cell	   *a = cell_at(reader, row, reader->order_column[i]);
+		Cell	   *b = cell_at(reader, other, reader->order_column[i]);
+
+		if ((a->text == NULL) != (b->text == NULL) || a->len != b->len ||
+			(a->text != NULL && memcmp(a->text, b->text, a->len) != 0))
+			return false;
+	}
+	return true;
+}
+
+static bool
+at_position(Reader *reader, int row, const SuiteqlPosition *position)
+{
+	for (int i = 0; i < position->n; i++)
+	{
+		Cell	   *cell = cell_at(reader, row, reader->order_column[i]);
+
+		if ((cell->text == NULL) != (position->values[i] == NULL) ||
+			(cell->text != NULL && strcmp(cell->text, position->values[i]) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* Keys of a page in key order must rise from where the page began. */
+static void
+check_rising(Reader *reader, Lane *lane)
+{
+	int64		last = lane->position;
+	bool		known = lane->has_position;
+
+	for (int row = 0; row < reader->page.nrows; row++)
+	{
+		int64		key = key_of_row(reader, row);
+
+		if (known && key <= last)
+			raise_broken(reader, psprintf("the rows do not advance: key " INT64_FORMAT
+										  " came after " INT64_FORMAT ".", key, last));
+		last = key;
+		known = true;
+	}
+}
+
+static void
+check_advance(Reader *reader, Lane *lane)
+{
+	QueryOrder *first = linitial(reader->order);
+
+	if (reader->page.nrows == 0)
+		return;
+	if (list_length(reader->order) == 1 && reader->unique && !reader->query->grouped &&
+		first->column->kind == VALUE_INTEGER && !first->column->nullable && !first->descending)
+		check_rising(reader, lane);
+	else if (lane->has_position && at_position(reader, reader->page.nrows - 1, lane->after))
+		raise_broken(reader, "the page does not advance.");
+}
+
+/*
+ * Rows that share a position may go on in the next page; leave the last of
+ * them to it.
+ */
+static void
+hold_back_tail(Reader *reader)
+{
+	int			n = reader->page.nrows;
+	int			keep = n - 1;
+
+	while (keep > 0 && same_position(reader, keep - 1, n - 1))
+		keep--;
+	if (keep == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("more rows of \"%s\" share one key than a page can hold",
+						source_name(reader)),
+				 errhint("Set the table's option \"key\" to columns that identify a row.")));
+	reader->page.nrows = keep;
+}
+
+static void
+set_position(Reader *reader, Lane *lane)
+{
+	int			n = list_length(reader->order);
+	int			row = reader->page.nrows - 1;
+	MemoryContext old;
+
+	MemoryContextReset(lane->cxt);
+	old = MemoryContextSwitchTo(lane->cxt);
+	lane->after = palloc0(offsetof(SuiteqlPosition, values) + sizeof(char *) * n);
+	lane->after->n = n;
+	for (int i = 0; i < n; i++)
+	{
+		Cell	   *cell = cell_at(reader, row, reader->order_column[i]);
+
+		lane->after->values[i] = cell->text == NULL ? NULL : pnstrdup(cell->text, cell->len);
+	}
+	MemoryContextSwitchTo(old);
+	lane->has_position = true;
+	if (reader->parallel)
+		lane->position = key_of_row(reader, row);
+}
+
+/* A range that was cut after its request had gone out: the rest is another lane's. */
+static bool
+cut_at_high(Reader *reader, Lane *lane)
+{
+	int			n = reader->page.nrows;
+
+	if (!lane->has_high)
+		return false;
+	while (n > 0 && key_of_row(reader, n - 1) > lane->high)
+		n--;
+	if (n == reader->page.nrows)
+		return false;
+	reader->page.nrows = n;
+	return true;
+}
+
+static void
+take_keyset_page(Reader *reader, Lane *lane, bool more)
+{
+	bool		cut;
+
+	check_advance(reader, lane);
+	if (more && reader->page.nrows == 0)
+		raise_broken(reader, "a page is empty while the result goes on.");
+	cut = cut_at_high(reader, lane);
+	if (more && !cut && !reader->unique)
+		hold_back_tail(reader);
+	lane->remaining = reader->page.total_results < 0 ? -1 :
+		reader->page.total_results - reader->page.nrows;
+	if (!more || cut || reader_has_enough(reader, reader->delivered + reader->page.nrows))
+	{
+		lane->finished = true;
+		return;
+	}
+	set_position(reader, lane);
+	if (reader->conn->fetch_ahead > 0)
+		reader_request_page(reader, lane);
+}
+
+static void
+take_offset_page(Reader *reader, Lane *lane, bool more)
+{
+	if (reader->page.total_results > SUITEQL_MAX_ROWS &&
+		(reader->query->limit < 0 || reader->query->limit > SUITEQL_MAX_ROWS))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("\"%s\" has more rows than NetSuite gives for one query",
+						source_name(reader)),
+				 errdetail("The result has " INT64_FORMAT " rows, of which %d can be reached.",
+						   reader->page.total_results, SUITEQL_MAX_ROWS),
+				 errhint("Set the table's option \"key\" to columns that identify a row, so that it can be read in parts, or narrow the query.")));
+	if (more && reader->page.nrows != reader->conn->page_size)
+		raise_broken(reader, "a page is short while the result goes on.");
+	lane->offset += reader->page.nrows;
+	if (!more || reader_has_enough(reader, reader->delivered + reader->page.nrows))
+		lane->finished = true;
+	else if (reader->conn->fetch_ahead > 0)
+		reader_request_page(reader, lane);
+}
+
+/*
+ * arrival_take
+ *		Decode a lane's answer into the reader's page and, where rows remain, ask
+ *		for the next page of the lane.
+ */
+void
+arrival_take(Reader *reader, Lane *lane)
+{
+	RemoteResponse *response = remote_call_result(lane->call);
+	bool		more;
+
+	reader->operation_id = response->operation_id;
+	lane->shown = lane->call;
+	lane->call = NULL;
+	decode(reader, response);
+
+	/* At the cap hasMore is false while rows are left: the total decides. */
+	more = reader->page.total_results >= 0 ?
+		reader->page.total_results > reader->page.nrows + lane->offset : reader->page.has_more;
+	switch (reader->paging)
+	{
+		case PAGING_ONCE:
+			lane->finished = true;
+			break;
+		case PAGING_KEYSET:
+			take_keyset_page(reader, lane, more);
+			break;
+		case PAGING_OFFSET:
+			take_offset_page(reader, lane, more);
+			break;
+	}
+	MemoryContextReset(reader->page_cxt);
+	if (GetDatabaseEncoding() != PG_UTF8)
+		convert_cells(reader);
+}
+
