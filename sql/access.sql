@@ -58,11 +58,9 @@ SELECT * FROM makini._mapping;
 SELECT * FROM makini.connection_stat;
 RESET ROLE;
 
--- what PUBLIC has: the schema, the public views, and functions those views call
-SELECT p.proname FROM pg_proc p
-WHERE p.pronamespace = 'makini'::regnamespace
-  AND (p.proacl IS NULL OR p.proacl::text LIKE '%{=X%' OR p.proacl::text LIKE '%,=X%')
-  AND p.prorettype NOT IN ('fdw_handler'::regtype, 'event_trigger'::regtype) AND left(p.proname, 1) <> '_'
+-- what PUBLIC has: the public views, and the functions that those call
+SELECT proname FROM pg_proc
+WHERE pronamespace = 'makini'::regnamespace AND has_function_privilege('access_reader', oid, 'EXECUTE')
 ORDER BY 1;
 SELECT relname FROM pg_class
 WHERE relnamespace = 'makini'::regnamespace AND has_table_privilege('access_reader', oid, 'SELECT')
@@ -85,7 +83,12 @@ SELECT makini.version();
 SELECT makini.set_labels('access_erp', '{}');
 RESET ROLE;
 
--- every object of a level exists, every function is of a level or nobody's
+-- what belongs to no level is for superusers
+SELECT proname FROM pg_proc
+WHERE pronamespace = 'makini'::regnamespace AND NOT has_function_privilege('access_admin', oid, 'EXECUTE')
+ORDER BY 1;
+
+-- every object of a level exists, and the highest level has them all
 SELECT object FROM makini._access
 WHERE CASE kind WHEN 'table' THEN to_regclass(object)::oid ELSE to_regprocedure(object)::oid END IS NULL;
 SELECT level, kind, object FROM makini._access

@@ -406,6 +406,29 @@ def executions(column, n_parameters, rng):
     return rows + [("NULL",) * n_parameters, tuple(rng.choice(column.samples) for _ in range(n_parameters))]
 
 
+# A condition with NULL holds nowhere, which is not the same as no row at all.
+LONE_PARAMETER = [
+    "SELECT count(*) FROM customer WHERE id = $1", "SELECT max(id), count(parent) FROM customer WHERE parent = $1",
+    "SELECT parent, count(*) FROM customer WHERE parent >= $1 GROUP BY parent",
+    "SELECT count(*) FROM customer c JOIN transaction t ON t.entity = c.id AND t.currency = $1",
+    "SELECT c.id, t.id FROM customer c LEFT JOIN transaction t ON t.entity = c.id AND t.currency = $1 WHERE c.id < 1020",
+    "SELECT c.id, t.id FROM customer c LEFT JOIN transaction t ON t.entity = c.id WHERE t.currency = $1",
+    "SELECT count(*) FROM customer c LEFT JOIN transaction t ON t.entity = c.id AND t.currency = $1",
+    "SELECT id FROM customer WHERE id = $1 OR parent = $1 OR currency = $1",
+    "SELECT id FROM customer WHERE NOT (id = $1 AND currency = 1)",
+    "SELECT id FROM customer WHERE NOT (id = $1 OR currency = 1)",
+    "SELECT id FROM customer WHERE (id = $1) IS NULL AND id < 1020",
+    "SELECT id FROM customer WHERE id > $1 ORDER BY id LIMIT 3",
+    "SELECT id FROM customer WHERE parent = $1 ORDER BY id DESC LIMIT 3",
+    "SELECT id FROM customer WHERE coalesce($1 > 3, isperson)",
+    "SELECT id FROM customer WHERE isperson = ($1 > 3)", "SELECT id FROM customer WHERE ($1 > 3) AND id < 1010",
+    "SELECT c.id FROM customer c WHERE EXISTS (SELECT FROM customer p WHERE p.id = c.parent AND p.id = $1)",
+    "SELECT c.id FROM customer c WHERE NOT EXISTS (SELECT FROM customer p WHERE p.id = c.parent AND p.id = $1)",
+    "SELECT (SELECT max(t.id) FROM transaction t WHERE t.entity = $1)",
+    "SELECT c.id, (SELECT count(*) FROM transaction t WHERE t.entity = c.parent) FROM customer c WHERE c.id < 1000 + $1",
+]
+
+
 def prepared(tables):
     rng = dice("prepared")
     modes = ["auto", "force_custom_plan", "force_generic_plan"]
@@ -437,6 +460,14 @@ def prepared(tables):
                                 ("'{%s}'" % ",".join(map(str, range(1, 1200))),)])
         yield Query("SELECT id FROM item WHERE itemid = ANY ($1)", settings=settings, types="text[]",
                     executions=[("ARRAY[%s]" % ", ".join(texts.samples[:3]),), ("'{}'",), ("'{NULL,\"\"}'",)] * 3)
+        for template in ("id <> ALL ($1)", "NOT (id = ANY ($1))", "id = ANY ($1) OR parent IS NULL",
+                         "(id = ANY ($1)) IS NOT TRUE", "parent = ANY ($1)", "NOT (parent <> ALL ($1))"):
+            yield Query("SELECT id, parent FROM customer WHERE " + template, settings=settings, types="bigint[]",
+                        executions=[("'{1001,1002}'",), ("'{}'",), ("NULL",), ("'{1001,NULL}'",), ("'{NULL}'",),
+                                    ("'{1007,1007}'",), ("'{}'",), ("'{1001}'",)])
+        for text in LONE_PARAMETER:
+            yield Query(text, settings=settings, types="bigint", ordered="ORDER BY" in text,
+                        executions=[("1",), ("NULL",), ("1001",), ("5",), ("NULL",), ("NULL",), ("-1",), ("1013",)])
         yield Query("SELECT id FROM item WHERE itemid LIKE $1", settings=settings, types="text",
                     executions=[("'A%'",), ("'%1%'",), ("''",), ("NULL",), ("'%\\_%'",), ("'_%'",), (texts.samples[0],)])
         yield Query("SELECT id FROM item ORDER BY id LIMIT $1 OFFSET $2", ordered=True, settings=settings,

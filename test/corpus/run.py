@@ -155,6 +155,17 @@ def check(connection, query):
     return lines, expected
 
 
+# What a remote statement can be seen to do.
+PUSHED = {"conditions": " WHERE ", "joins": " JOIN ", "aggregates": "COUNT(*)", "groups": " GROUP BY ",
+          "orders": " DESC", "limits": " FETCH FIRST "}
+
+
+def count_pushed(connection, query, pushed):
+    statements = [line for line in explain(connection, SIDES[0], query) if "SuiteQL: " in line]
+    for name, sign in PUSHED.items():
+        pushed[name] += any(sign in line for line in statements)
+
+
 def tap_name(section, query):
     text = " ".join(query.sql.split()).replace("#", "\\#")
     settings = "".join(" [%s=%s]" % setting for setting in query.settings)
@@ -177,16 +188,21 @@ def main():
         return 0
 
     failed, empty, errors = 0, 0, 0
+    pushed = collections.Counter()
     started = time.monotonic()
-    print("1..%d" % len(queries))
+    print("1..%d" % (len(queries) + len(PUSHED)))
     for number, (section, query) in enumerate(queries, 1):
         lines, (result, error) = check(connection, query)
         failed += bool(lines)
+        count_pushed(connection, query, pushed)
         errors += error is not None
         empty += result is not None and not result[1]
         print("%sok %d - %s" % ("not " if lines else "", number, tap_name(section, query)), flush=bool(lines))
         for line in lines:
             print("# %s" % line.replace("\n", "\n# "))
+    for number, name in enumerate(PUSHED, len(queries) + 1):
+        failed += not pushed[name]
+        print("%sok %d - %s were pushed down in %d plans" % ("" if pushed[name] else "not ", number, name, pushed[name]))
     print("# %d queries, %d with no rows, %d with an error, %d failed, %.0f s"
           % (len(queries), empty, errors, failed, time.monotonic() - started))
     return failed > 0

@@ -13,8 +13,8 @@ foreach my $preload (0, 1)
 
 	is($node->safe_psql('postgres', 'SELECT makini.version()'), '1.0', "$label: version");
 	is($node->safe_psql('postgres', 'SELECT makini.api_version()'), 'v1', "$label: API version");
-	is( $node->safe_psql('postgres', 'SHOW makini.max_requests_per_query'),
-		'5000', "$label: a setting has its default");
+	is( $node->safe_psql('postgres', "SELECT makini.version(), current_setting('makini.max_requests_per_query')"),
+		'1.0|5000', "$label: a setting has its default");
 	$node->append_conf('postgresql.conf', 'makini.max_requests_per_query = 7');
 	$node->reload;
 	ok( $node->poll_query_until(

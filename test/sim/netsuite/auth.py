@@ -47,7 +47,7 @@ def key_pem(key):
 
 
 def make_certificate(key, name, days=(-1, 700), issuer=None, issuer_key=None, hosts=None, authority=False):
-    now = datetime.datetime.utcnow()
+    now = datetime.datetime.now(datetime.timezone.utc)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (x509.CertificateBuilder().subject_name(subject)
                .issuer_name(issuer.subject if issuer else subject).public_key(key.public_key())
@@ -58,10 +58,23 @@ def make_certificate(key, name, days=(-1, 700), issuer=None, issuer_key=None, ho
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts), False)
     builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), True)
     signer = issuer_key or key
+    if authority:
+        # Python's ssl is strict about authorities from 3.13 on.
+        builder = builder.add_extension(x509.KeyUsage(
+            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False), True)
     if issuer:
         builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def validity(certificate):
+    """From when to when, in UTC; the names changed with cryptography 42."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    utc = datetime.timezone.utc
+    return certificate.not_valid_before.replace(tzinfo=utc), certificate.not_valid_after.replace(tzinfo=utc)
 
 
 class Credentials:
@@ -167,11 +180,11 @@ class Credentials:
 
     def certificate_key(self, entry, algorithm):
         certificate = entry["certificate"]
-        now = datetime.datetime.utcfromtimestamp(self.now())
-        two_years = certificate.not_valid_before + datetime.timedelta(days=731)
+        now = datetime.datetime.fromtimestamp(self.now(), datetime.timezone.utc)
+        starts, ends = validity(certificate)
         if entry["revoked"]:
             raise TokenError("invalid_grant", "certificate is revoked")
-        if not certificate.not_valid_before <= now <= min(certificate.not_valid_after, two_years):
+        if not starts <= now <= min(ends, starts + datetime.timedelta(days=731)):
             raise TokenError("invalid_grant", "certificate is not valid now")
         key = certificate.public_key()
         if isinstance(key, rsa.RSAPublicKey):

@@ -16,6 +16,8 @@ import time
 import psycopg2
 import psycopg2.extensions
 
+MAX_CONNECTIONS = 60
+
 
 def find_bindir(wanted=None):
     """Folder of initdb and postgres: as given, else the newest installed, else pg_config's."""
@@ -30,7 +32,8 @@ def find_bindir(wanted=None):
 
 
 class Cluster:
-    def __init__(self, folder, bindir=None, zone="America/Los_Angeles"):
+    def __init__(self, folder, log, bindir=None, zone="America/Los_Angeles"):
+        self.log = log
         self.folder = os.path.join(folder, "pgdata")
         self.sockets = folder
         self.bindir = find_bindir(bindir)
@@ -39,6 +42,7 @@ class Cluster:
         self.user = None
         self.pool = []
         self.lock = threading.Lock()
+        self.room = threading.BoundedSemaphore(MAX_CONNECTIONS - 10)
         if os.geteuid() == 0:
             self.user = pwd.getpwnam("postgres")
 
@@ -52,32 +56,38 @@ class Cluster:
         import ctypes
         ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
-    def start(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def prepare(self):
+        """Begin initdb; there is other work to do meanwhile."""
         os.makedirs(self.folder, mode=0o700)
         if self.user:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
             os.chown(self.sockets, self.user.pw_uid, self.user.pw_gid)
-        log = open(os.path.join(self.sockets, "postgres.log"), "ab")
+        self.process = self.launch("initdb", "-D", self.folder, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                                   "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "-N")
+
+    def launch(self, program, *arguments):
         environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "TZ": "UTC"}
-        common = {"preexec_fn": self.become, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log,
-                  "env": environment, "cwd": "/"}
-        subprocess.run([self.bindir + "/initdb", "-D", self.folder, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                        "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "-N"],
-                       check=True, **common)
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        with open(self.log, "ab") as log:
+            return subprocess.Popen([os.path.join(self.bindir, program), *arguments], preexec_fn=self.become, cwd="/",
+                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+
+    def start(self):
+        if self.process.wait() != 0:
+            raise RuntimeError("initdb failed: see " + self.log)
         settings = {
             "listen_addresses": "", "unix_socket_directories": self.sockets, "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0",
-            "autovacuum": "off", "shared_buffers": "256MB", "work_mem": "64MB", "max_connections": "60",
+            "autovacuum": "off", "shared_buffers": "256MB", "work_mem": "64MB", "max_connections": str(MAX_CONNECTIONS),
             "max_parallel_workers_per_gather": "0", "jit": "off", "timezone": self.zone, "datestyle": "ISO, MDY",
             "log_min_messages": "fatal", "log_min_error_statement": "panic", "max_wal_size": "4GB",
-            "standard_conforming_strings": "on", "dynamic_shared_memory_type": "mmap",
+            "dynamic_shared_memory_type": "mmap",
         }
-        arguments = [self.bindir + "/postgres", "-D", self.folder]
+        arguments = ["-D", self.folder]
         for name, value in settings.items():
             arguments += ["-c", "%s=%s" % (name, value)]
-        self.process = subprocess.Popen(arguments, **common)
-        log.close()
+        self.process = self.launch("postgres", *arguments)
         self.await_ready()
 
     def await_ready(self):
@@ -88,30 +98,34 @@ class Cluster:
                 return
             except psycopg2.OperationalError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("the private cluster did not start: see postgres.log in " + self.sockets)
+                    raise RuntimeError("the private cluster did not start: see " + self.log)
                 time.sleep(0.05)
 
     def connect(self):
         return psycopg2.connect(host=self.sockets, user="postgres", dbname="postgres")
 
     def acquire(self):
+        """A connection of the pool; waits while all are in use."""
+        self.room.acquire()
         with self.lock:
             if self.pool:
                 return self.pool.pop()
-        connection = self.connect()
+        try:
+            connection = self.connect()
+        except psycopg2.Error:
+            self.room.release()
+            raise
         connection.autocommit = True
         return connection
 
     def release(self, connection):
+        self.room.release()
         if connection.closed:
             return
         if connection.get_transaction_status() != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
             connection.rollback()
         with self.lock:
-            if len(self.pool) < 20:
-                self.pool.append(connection)
-                return
-        connection.close()
+            self.pool.append(connection)
 
     def run(self, sql, params=None):
         """Run a statement; rows as tuples of what psycopg2 makes of them, or None."""

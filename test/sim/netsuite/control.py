@@ -151,8 +151,11 @@ class Control:
     # -- bench ---------------------------------------------------------------------------
 
     def post_bench(self, body, arguments, rest):
-        """{"table", "rows"} fills a table; {"q", "params"} renders a query's pages beforehand."""
+        """Fill a table, render a query's pages beforehand, or end all that: {"off": true}."""
         bench = self.service.bench
+        if body.get("off"):
+            bench.enabled = False
+            bench.forget()
         if "rows" in body:
             bench.fill(body.get("table", "transaction"), int(body["rows"]))
         if "q" in body:

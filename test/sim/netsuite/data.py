@@ -39,6 +39,8 @@ FIRST_ID = {"vendor": 2, "transaction": 2001, "deletedrecord": 700001, "customfi
 # Share one space of ids, as entities do: table and its first id where those before leave room.
 ENTITIES = {"employee": 301, "partner": 801, "job": 901, "customer": 1001, "contact": 50001}
 
+CUSTOM_TARGETS = {"custitem_sim_buyer": ("employee", "id"), "custbody_sim_carrier": ("shipitem", "id")}
+
 NEGATIVE = {"vendor": [-3], "employee": [-5], "item": [-6, -3, -2], "account": [-1]}
 
 
@@ -77,7 +79,7 @@ class Generator:
 
     def add_custom_fields(self):
         for script_id, table, _, kind in CUSTOM_FIELDS:
-            refers = {"custitem_sim_buyer": ("employee", "id"), "custbody_sim_carrier": ("shipitem", "id")}.get(script_id)
+            refers = CUSTOM_TARGETS.get(script_id)
             self.account.tables[table].add(Column(script_id, kind, reference=refers is not None, target=refers))
 
     # -- single values ---------------------------------------------------------
@@ -236,7 +238,8 @@ class Generator:
         return {"entityid": "CUST%06d" % n, "isperson": "T" if person else "F",
                 "firstname": first if person else None, "lastname": last if person else None,
                 "companyname": None if person else self.firm(rng), "isinactive": "T" if n % 17 == 16 else "F",
-                "lastmodifieddate": self.moment(rng).isoformat(" ") + "+00", "parent": None if n % 6 else self.first_id("customer"),
+                "lastmodifieddate": self.moment(rng).isoformat(" ") + "+00",
+                "parent": None if n % 6 else self.first_id("customer"),
                 "subsidiary": rng.choice(self.ids["subsidiary"])}
 
     def make_contact(self, n, one, rng):

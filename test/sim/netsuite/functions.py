@@ -5,7 +5,7 @@ the request log); a name that is not on the list is refused as NetSuite would.
 """
 
 from gate import Refused
-from values import (Expr, NULL, format_to_pg, parse_user_date, quote, read_timestamp, timestamp_literal, user_date)
+from values import (Expr, NULL, format_to_pg, parse_user_date, quote, read_timestamp, timestamp_literal)
 
 SUPPORTED = set("""
 ABS ACOS ADD_MONTHS APPROX_COUNT_DISTINCT ASCII ASCIISTR ASIN ATAN ATAN2 AVG BITAND CEIL CHR COALESCE COMPOSE CONCAT
@@ -323,7 +323,7 @@ class Functions:
             return self.as_text(expr)
         table, key, shown = target
         if table is None:
-            return Expr("(%s || ' ' || sim.number_text(%s))" % (quote(shown), expr.sql), "text")
+            return Expr("(%s || ' ' || %s)" % (quote(shown), self.as_text(expr).sql), "text")
         return Expr('(SELECT d."%s" FROM netsuite."%s" d WHERE d."%s" = %s)' % (shown, table, key, expr.sql), "text")
 
     def criteria(self, expr):

@@ -148,7 +148,8 @@ class Ledger:
         """Any part of the key but item and location may be NULL; still no two rows are alike."""
         seen = set()
         for _ in range(rng.randrange(1, 4)):
-            parts = (rng.choice(self.g.ids["bin"] + [None] * 20), rng.choice(self.g.ids["inventorynumber"] + [None] * 40),
+            parts = (rng.choice(self.g.ids["bin"] + [None] * 20),
+                     rng.choice(self.g.ids["inventorynumber"] + [None] * 40),
                      rng.choice(self.g.ids["inventorystatus"] + [None]))
             if parts not in seen:
                 seen.add(parts)

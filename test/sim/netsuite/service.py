@@ -70,10 +70,6 @@ class Log:
             found = [e for e in self.entries if e["n"] > since and (service is None or e["service"] == service)]
         return found[-limit:]
 
-    def count(self, name, by=1):
-        with self.lock:
-            self.counters[name] += by
-
 
 class Service:
     def __init__(self, engine, credentials, settings, faults, bench):
@@ -116,7 +112,7 @@ class Service:
         entry["bytes"] = len(answer.body)
         entry["ms"] = round((time.monotonic() - started) * 1000, 3)
         if answer.faults:
-            entry["faults"] = [f.number for f in answer.faults]
+            entry.setdefault("faults", []).extend(f.number for f in answer.faults)
         self.log.add(entry)
         return answer
 
@@ -134,7 +130,6 @@ class Service:
     def answer(self, request, connection, entry, seen):
         limit = self.settings["concurrency_limit"]
         if limit and seen > limit:
-            self.log.count("limited")
             entry["service"] = "limited"
             headers = {"Content-Type": ERROR_TYPE}
             if self.settings["retry_after"] is not None:
@@ -206,6 +201,9 @@ class Service:
         entry["service"] = self.service_name(request.path)
         if self.settings["require_tls"] and request.listener == "http":
             raise Problem(403, "INSUFFICIENT_PERMISSION", "SSL is required.")
+        host = request.host.rsplit(":", 1)[0].lower()
+        if host not in ("localhost", "127.0.0.1", self.settings.host_account + ".suitetalk.api.netsuite.com"):
+            raise Problem(404, "INVALID_REQUEST", "The requested resource does not exist.", reason="host " + host)
         if not request.path.startswith("/services/rest/"):
             raise Problem(404, "INVALID_REQUEST", "The requested resource does not exist.", errorUrl=request.path)
         if request.path == TOKEN_PATH:
@@ -238,7 +236,7 @@ class Service:
 
     def server_time(self, request):
         self.method(request, "GET")
-        now = datetime.datetime.utcfromtimestamp(self.credentials.now())
+        now = datetime.datetime.fromtimestamp(self.credentials.now(), datetime.timezone.utc)
         return self.json_answer(request, '{"serverTime":"%s.%03dZ"}' % (
             now.strftime("%Y-%m-%dT%H:%M:%S"), now.microsecond // 1000))
 

@@ -134,21 +134,26 @@ def reaper(folder, cluster_pid):
 
 def build(options, private):
     settings = Settings(**{k: json_or_text(v) for k, v in (s.split("=", 1) for s in options.setting)})
+    log = os.path.join(options.dir, "postgres.log")
+    open(log, "ab").close()
+    cluster = Cluster(private, log, options.pg_bindir, settings["time_zone"])
+    cluster.prepare()
     account = Account()
-    cluster = Cluster(private, options.pg_bindir, settings["time_zone"])
-    cluster.start()
-    alive = reaper(private, cluster.process.pid)
     generator = Generator(account, {k: int(v) for k, v in pairs(options.rows).items()}, options.scale)
     generator.generate()
+    credentials = Credentials(settings)
+    found = credentials.write_files(options.dir)
+    cluster.start()
+    alive = reaper(private, cluster.process.pid)
     cluster.run(HELPERS)
     connection = cluster.connect()
     generator.store(connection)
     connection.close()
     engine = Engine(account, settings, cluster)
-    service = Service(engine, Credentials(settings), settings, Faults(), Bench(engine))
+    service = Service(engine, credentials, settings, Faults(), Bench(engine))
     service.initial_settings = dict(settings)
     service.alive = alive
-    return service, cluster
+    return service, cluster, found
 
 
 def listen(options, service, cluster, authority):
@@ -196,10 +201,10 @@ def main():
     private = tempfile.mkdtemp(prefix="makini-sim-", dir="/tmp")
     cluster = None
     try:
-        service, cluster = build(options, private)
-        found = service.credentials.write_files(options.dir)
+        service, cluster, found = build(options, private)
         found.update(listen(options, service, cluster, Authority(options.dir)))
-        found.update(account_id=service.settings["account_id"], pid=os.getpid())
+        found.update(account_id=service.settings["account_id"], pid=os.getpid(), private_dir=private,
+                     postgres_pid=cluster.process.pid)
         if options.recorded:
             service.serve_recorded(options.recorded)
         for fault in options.fault:

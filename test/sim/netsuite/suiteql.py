@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections import OrderedDict
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 import psycopg2
 
@@ -44,6 +46,8 @@ $$ SELECT to_timestamp(t, format)::timestamp $$;
 """
 
 MAX_LIMIT = 1000
+
+SLOW_SECONDS = 0.2      # what TOP costs
 
 
 class Page:
@@ -102,13 +106,16 @@ class Engine:
 
     def page(self, text, params, limit, offset):
         output = self.translate(text, params)
+        if self.tree(text).slow:
+            time.sleep(SLOW_SECONDS)
         sql = self.rendered(output)
         cap = self.settings["row_cap"]
         fetch = max(min(limit, cap - offset), 0)
         connection = self.cluster.acquire()
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = %d" % self.settings["query_timeout_ms"])
+                if self.settings["query_timeout_ms"]:
+                    cursor.execute("SET statement_timeout = %d" % self.settings["query_timeout_ms"])
                 cursor.execute("%s LIMIT %d OFFSET %d" % (sql, fetch, offset))
                 rows = cursor.fetchall()
                 total = offset + len(rows)
@@ -121,6 +128,8 @@ class Engine:
         except psycopg2.Error as problem:
             raise Refused("execution: %s" % problem)
         finally:
+            if self.settings["query_timeout_ms"]:
+                connection.cursor().execute("RESET statement_timeout")
             self.cluster.release(connection)
 
 
@@ -147,7 +156,7 @@ def items_json(page, ascii_only):
     for i, name in enumerate(page.names):
         columns[name] = i           # duplicate output names collapse
     order = sorted(columns.items())
-    encode = json.JSONEncoder(ensure_ascii=ascii_only, separators=(",", ":")).encode
+    encode = encode_basestring_ascii if ascii_only else encode_basestring
     keys = [(',%s:' % encode(name), i) for name, i in order]
     parts = []
     for row in page.rows:

@@ -5,10 +5,9 @@ is known to give), checks types the way Oracle converts them, and writes the
 query for the private cluster.  Functions are in functions.py.
 """
 
-from catalogue import Column, Table
 from functions import Functions
-from gate import Node, Refused, parse
-from values import Expr, NULL, literal, number_literal, quote, user_date
+from gate import Refused
+from values import Expr, NULL, literal, number_literal, user_date
 
 AGGREGATES = {"COUNT", "SUM", "AVG", "MIN", "MAX", "MEDIAN", "APPROX_COUNT_DISTINCT"}
 RANKING = {"ROW_NUMBER", "RANK", "DENSE_RANK"}
@@ -29,6 +28,23 @@ class Source:
         self.alias = alias
         self.table = table
         self.columns = columns
+
+
+class TableColumns:
+    """The columns of a table under an alias; tables are wide, so each is made when it is asked for."""
+
+    def __init__(self, table, alias):
+        self.table = table
+        self.alias = alias
+
+    def __contains__(self, name):
+        return name in self.table.columns
+
+    def __getitem__(self, name):
+        return column_expr(self.alias, self.table.columns[name], self.table.name)
+
+    def items(self):
+        return [(name, self[name]) for name in self.table.columns]
 
 
 class Scope:
@@ -244,8 +260,7 @@ class Translator(Functions):
         self.tables_used.add(table.name)
         self.derived += 1
         sql_alias = "t%d" % self.derived
-        columns = {c.name: column_expr(sql_alias, c, table.name) for c in table.columns.values()}
-        self.add_source(scope, Source(node.alias or node.name, table.name, columns))
+        self.add_source(scope, Source(node.alias or node.name, table.name, TableColumns(table, sql_alias)))
         return 'netsuite."%s" %s' % (table.name, sql_alias)
 
     def add_source(self, scope, source):
@@ -308,11 +323,9 @@ class Translator(Functions):
 
     def condition_in(self, node, scope):
         arg = self.value(node.arg, scope)
-        left, rights = arg, []
-        for member in node.members:
-            left, right = self.alike(arg, self.value(member, scope))
-            rights.append(self.fold_case(right).sql)
-        return "(%s %sIN (%s))" % (self.fold_case(left).sql, "NOT " if node.negated else "", ", ".join(rights))
+        pairs = [self.folded(*self.alike(arg, self.value(member, scope))) for member in node.members]
+        return "(%s %sIN (%s))" % (pairs[-1][0].sql, "NOT " if node.negated else "",
+                                   ", ".join(right.sql for _, right in pairs))
 
     def condition_in_query(self, node, scope):
         output = self.query(node.query, scope)
@@ -331,15 +344,17 @@ class Translator(Functions):
                                            "ILIKE" if self.settings["text_compare"] == "insensitive" else "LIKE",
                                            pattern.sql, escape)
 
-    def fold_case(self, expr):
-        if expr.type == "text" and self.settings["text_compare"] == "insensitive":
-            return Expr("lower(%s)" % expr.sql, "text")
-        return expr
+    def folded(self, left, right):
+        """Both sides of an equality, without regard to case where the account compares so; codes stay exact."""
+        codes = any(e.column is not None and e.column.code for e in (left, right))
+        if left.type != "text" or codes or self.settings["text_compare"] != "insensitive":
+            return left, right
+        return Expr("lower(%s)" % left.sql, "text"), Expr("lower(%s)" % right.sql, "text")
 
     def compare(self, op, left, right):
         left, right = self.alike(left, right)
         if op in ("=", "<>"):
-            left, right = self.fold_case(left), self.fold_case(right)
+            left, right = self.folded(left, right)
         return "(%s %s %s)" % (left.sql, op, right.sql)
 
     def alike(self, left, right):

@@ -17,7 +17,8 @@ LONG = ("Long text with every kind of line: " + "All work and no play makes Jack
 
 HOSTILE = [
     "O'Brien said \"no\"", "back\\slash \\n is not a newline", "tab\there", "line one\nline two\r\nline three",
-    " leading and trailing ", "100% of _everything_", "'; DROP TABLE item; --", "NULL", "null", "\\N", "{\"json\": [1, 2]}",
+    " leading and trailing ", "100% of _everything_", "'; DROP TABLE item; --", "NULL", "null", "\\N",
+    "{\"json\": [1, 2]}",
     "emoji 😀 and 👩‍🚀", "日本語のテキスト", "עברית مرحبا", "combining e\u0301 and é", "\u2028separator\u2029",
     "control \x01 and \x7f", "<b>html &amp; &lt;entities&gt;</b>", "T", "F", "0", "-1", "1e5", ".5", "a" * 255,
     "ﬁne ligature ß SS ı İ i I K k", "comma, semicolon; pipe|", "ends with backslash\\",
@@ -40,7 +41,7 @@ ACCOUNT_TYPES = [("Bank", "Bank"), ("AcctRec", "Accounts Receivable"), ("OthCurr
 
 ITEM_TYPES = ["InvtPart", "InvtPart", "InvtPart", "Assembly", "Kit", "NonInvtPart", "Service", "OthCharge"]
 
-# type: (REST record type, name, status letters)
+# By type: REST record type, name, letters of status.
 TRANSACTION_TYPES = {
     "SalesOrd": ("salesorder", "Sales Order", {"A": "Pending Approval", "B": "Pending Fulfillment", "C": "Cancelled",
                                                "D": "Partially Fulfilled", "E": "Pending Billing/Partially Fulfilled",
@@ -53,7 +54,8 @@ TRANSACTION_TYPES = {
                                                                 "E": "Pending Refund/Partially Received",
                                                                 "F": "Pending Refund", "G": "Refunded", "H": "Closed"}),
     "PurchOrd": ("purchaseorder", "Purchase Order", {"A": "Pending Supervisor Approval", "B": "Pending Receipt",
-                                                     "D": "Partially Received", "E": "Pending Billing/Partially Received",
+                                                     "D": "Partially Received",
+                                                     "E": "Pending Billing/Partially Received",
                                                      "F": "Pending Bill", "G": "Fully Billed", "H": "Closed"}),
     "ItemRcpt": ("itemreceipt", "Item Receipt", {"Y": "Received"}),
     "VendBill": ("vendorbill", "Bill", {"A": "Open", "B": "Paid In Full"}),
