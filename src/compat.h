@@ -181,16 +181,6 @@ makini_all_query_rels(PlannerInfo *root)
 #endif
 }
 
-static inline List *
-makini_group_clause(PlannerInfo *root)
-{
-#if PG_VERSION_NUM >= 160000
-	return root->processed_groupClause;
-#else
-	return root->parse->groupClause;
-#endif
-}
-
 /* ---- foreign scans ---- */
 
 /*

@@ -100,7 +100,7 @@ collect_targets(PlannerInfo *root, ConditionContext *cx, PathTarget *wanted)
 		Expr	   *expr = lfirst(lc);
 		Index		ref = get_pathtarget_sortgroupref(wanted, i++);
 
-		if (ref != 0 && get_sortgroupref_clause_noerr(ref, makini_group_clause(root)) != NULL)
+		if (ref != 0 && get_sortgroupref_clause_noerr(ref, root->parse->groupClause) != NULL)
 			targets = add_to_flat_tlist(targets, list_make1(expr));
 		else
 			parts = list_concat(parts, pull_var_clause((Node *) expr, PVC_INCLUDE_AGGREGATES));
@@ -116,13 +116,17 @@ collect_targets(PlannerInfo *root, ConditionContext *cx, PathTarget *wanted)
 	return add_to_flat_tlist(targets, parts);
 }
 
-/* Grouped by nothing but columns that group the same there? */
+/*
+ * Grouped by nothing but columns that group the same there?  Here and below
+ * it is the whole clause: the planner's own, shorter one may have become
+ * empty, which would make a row of no rows.
+ */
 static bool
 groups_travel(PlannerInfo *root, ConditionContext *cx)
 {
 	ListCell   *lc;
 
-	foreach(lc, makini_group_clause(root))
+	foreach(lc, root->parse->groupClause)
 	{
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
 		int			source;
@@ -139,9 +143,9 @@ group_count(PlannerInfo *root, RelOptInfo *input)
 {
 	List	   *exprs;
 
-	if (makini_group_clause(root) == NIL)
+	if (root->parse->groupClause == NIL)
 		return 1;
-	exprs = get_sortgrouplist_exprs(makini_group_clause(root), root->processed_tlist);
+	exprs = get_sortgrouplist_exprs(root->parse->groupClause, root->processed_tlist);
 	return clamp_row_est(estimate_num_groups(root, exprs, input->rows, NULL, NULL));
 }
 

@@ -35,6 +35,7 @@ typedef struct Target
 	Oid			type;
 	int32		typmod;
 	bool		fast;			/* the type has a path of its own here */
+	bool		timestamptz;	/* or a domain over it */
 	FmgrInfo	input;
 	Oid			ioparam;
 	int			slot;
@@ -268,17 +269,29 @@ decode_fast(const Decoder *decoder, Oid type, Cell *cell, Datum *datum)
  */
 
 /*
- * A timestamp that is not in the usual form carries its own zone or is UTC,
- * never the session's.
+ * A timestamp without a zone is UTC or the account's, never the session's.
  */
+static char *
+zoned_text(const Decoder *decoder, const Cell *cell)
+{
+	Timestamp	ts;
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (decoder->zone != NULL && decode_clock(cell, &ts) &&
+		timestamp2tm(wall_clock_to_utc(ts, decoder->zone), NULL, &tm, &fsec, NULL, NULL) == 0)
+		return psprintf("%04d-%02d-%02d %02d:%02d:%02d+00", tm.tm_year, tm.tm_mon, tm.tm_mday,
+						tm.tm_hour, tm.tm_min, tm.tm_sec);
+	if (decoder->zone == NULL && cell->len > 10 && strpbrk(cell->text + 10, "Zz+-") == NULL)
+		return psprintf("%s+00", cell->text);
+	return cell->text;
+}
+
 static Datum
 decode_slow(Decoder *decoder, const Target *target, Cell *cell)
 {
-	char	   *text = cell->text;
+	char	   *text = target->timestamptz ? zoned_text(decoder, cell) : cell->text;
 
-	if (target->type == TIMESTAMPTZOID && decoder->zone == NULL && cell->len > 10 &&
-		strpbrk(text + 10, "Zz+-") == NULL)
-		text = psprintf("%s+00", text);
 	return InputFunctionCall(unconstify(FmgrInfo *, &target->input), text, target->ioparam,
 							 target->typmod);
 }
@@ -327,6 +340,7 @@ init_target(Target *target, const OutputColumn *column, TupleDesc desc)
 	target->source = column->source;
 	target->attnum = column->attnum;
 	target->fast = target->typmod == -1;
+	target->timestamptz = getBaseType(target->type) == TIMESTAMPTZOID;
 	getTypeInputInfo(target->type, &input, &target->ioparam);
 	fmgr_info(input, &target->input);
 }

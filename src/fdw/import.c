@@ -46,6 +46,12 @@ static List *found_tables = NIL;	/* of DiscoveredTable * */
  * ---------------------------------------------------------------------
  */
 
+static char *
+lower_name(const char *name)
+{
+	return asc_tolower(name, strlen(name));
+}
+
 static bool
 named_in(List *table_list, const char *name)
 {
@@ -68,11 +74,13 @@ check_names(const Connector *connector, ImportForeignSchemaStmt *stmt)
 	foreach(lc, stmt->table_list)
 	{
 		const char *name = ((RangeVar *) lfirst(lc))->relname;
+		const Entity *entity = connector_find_entity(connector, name);
 		const char *nearest;
 
-		if (connector_find_entity(connector, name) != NULL)
+		/* Tables are created with names in lower case; PostgreSQL compares them as they are. */
+		if (entity != NULL && strcmp(lower_name(entity->name), name) == 0)
 			continue;
-		nearest = connector_nearest_entity(connector, name);
+		nearest = entity ? lower_name(entity->name) : connector_nearest_entity(connector, name);
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
 				 errmsg("there is no remote table \"%s\"", name),
@@ -178,12 +186,6 @@ type_of_kind(ValueKind kind)
 		default:
 			return "text";
 	}
-}
-
-static char *
-lower_name(const char *name)
-{
-	return asc_tolower(name, strlen(name));
 }
 
 static void

@@ -121,18 +121,19 @@ remote_rows(RelOptInfo *rel, RelState *state)
 }
 
 static bool
-names_key_column(RelState *state, const SourceColumn *key)
+names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 {
 	ConditionContext cx;
 	ListCell   *lc;
 
 	context_init(&cx, state);
-	foreach(lc, state->exact)
+	foreach(lc, conditions)
 	{
 		FilterVerdict verdict;
 		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
 
-		if (filter->kind == FILTER_COMPARE && filter->op == CMP_EQ && filter->column == key)
+		if (filter != NULL && filter->kind == FILTER_COMPARE && filter->op == CMP_EQ &&
+			filter->column == key)
 			return true;
 	}
 	return false;
@@ -140,14 +141,14 @@ names_key_column(RelState *state, const SourceColumn *key)
 
 /* Is every column of the key set equal to a value?  The planner knows of no key without an index. */
 static bool
-names_one_row(RelState *state)
+names_one_row(RelState *state, List *conditions)
 {
 	Source	   *source = ((Member *) linitial(state->members))->table->source;
 	ListCell   *lc;
 
 	foreach(lc, source->key)
 	{
-		if (!names_key_column(state, lfirst(lc)))
+		if (!names_key_column(state, conditions, lfirst(lc)))
 			return false;
 	}
 	return source->key != NIL;
@@ -171,9 +172,9 @@ estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
 	}
 	set_baserel_size_estimates(root, rel);
-	if (names_one_row(state))
+	if (names_one_row(state, state->exact))
 		rel->rows = 1;
-	state->fetched = counted >= 0 ? counted : names_one_row(state) ? 1 :
+	state->fetched = counted >= 0 ? counted : names_one_row(state, state->exact) ? 1 :
 		clamp_row_est(rel->tuples *
 					  clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
 	if (counted >= 0)
@@ -245,7 +246,8 @@ query_limit(PlannerInfo *root, RelOptInfo *rel)
 		parse->distinctClause != NIL || parse->hasTargetSRFs || parse->hasDistinctOn ||
 		!makini_enable_pushdown)
 		return -1;
-	if ((parse->limitCount != NULL && !IsA(parse->limitCount, Const)) ||
+	if (parse->limitOption == LIMIT_OPTION_WITH_TIES ||
+		(parse->limitCount != NULL && !IsA(parse->limitCount, Const)) ||
 		(parse->limitOffset != NULL && !IsA(parse->limitOffset, Const)))
 		return -1;
 	if (rel->reloptkind != RELOPT_BASEREL && rel->reloptkind != RELOPT_JOINREL)
@@ -410,6 +412,8 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	}
 	fetched = clamp_row_est(rel->tuples *
 							clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
+	if (names_one_row(state, remote))
+		fetched = info->ppi_rows = 1;
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, info->ppi_rows, &qual_cost, &startup, &total);
 	extra->limit = -1;
@@ -648,7 +652,7 @@ group_columns(ConditionContext *cx, PlannerInfo *root)
 	List	   *group = NIL;
 	ListCell   *lc;
 
-	foreach(lc, makini_group_clause(root))
+	foreach(lc, root->parse->groupClause)
 	{
 		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
 		int			source;
@@ -722,13 +726,19 @@ rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List 
 	List	   *tables;
 	List	   *remote = NIL;
 	List	   *local = NIL;
+	List	   *recheck = NIL;
 	List	   *targets = NIL;
 
 	(void) relid;
 	context_init(&cx, base);
 	tables = member_tables(base, &spec.relids);
 	if (rel->reloptkind == RELOPT_BASEREL || rel->reloptkind == RELOPT_OTHER_MEMBER_REL)
+	{
 		split_scan_clauses(&cx, scan_clauses, &remote, &local);
+
+		/* A row that another session has changed meanwhile may need another of ours. */
+		recheck = list_difference_ptr(remote, local);
+	}
 	else
 		split_state_clauses(base, &remote, &local);
 	spec.join = base->join;
@@ -748,5 +758,5 @@ rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List 
 	else if (base->join == QUERY_NO_JOIN && !state->grouped)
 		output_table(&spec, rel, base, local);
 	return make_foreignscan(tlist, local, rel->relid, cx.params, spec_to_list(&spec, tables),
-							targets, NIL, outer_plan);
+							targets, recheck, outer_plan);
 }

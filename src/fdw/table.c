@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
@@ -79,12 +80,14 @@ make_column(Form_pg_attribute attr, List *options, const Entity *entity)
 	SourceColumn *column = palloc0(sizeof(SourceColumn));
 	const char *name = option_text(options, "column_name");
 	const EntityColumn *known = NULL;
+	int32		typmod = attr->atttypmod;
+	Oid			type = getBaseTypeAndTypmod(attr->atttypid, &typmod);
 
 	column->name = pstrdup(name != NULL ? name : NameStr(attr->attname));
 	column->display = option_bool(options, "display", false);
-	column->kind = kind_of_type(attr->atttypid);
+	column->kind = kind_of_type(type);
 	column->nullable = !attr->attnotnull;
-	column->inexact = column->display || attr->atttypmod != -1;
+	column->inexact = column->display || typmod != -1;
 	if (entity != NULL && !column->display)
 		known = entity_find_column(entity, column->name);
 	if (known == NULL)

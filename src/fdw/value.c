@@ -76,10 +76,11 @@ timestamp_text(Timestamp ts, ValueRange *range)
 					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
+/* Without trailing zeros: equal numbers have to have equal texts. */
 static char *
 numeric_text(Datum datum, ValueRange *range)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out, datum));
+	char	   *text = numeric_normalize(DatumGetNumeric(datum));
 
 	if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0)
 		*range = VALUE_ABOVE_ALL;
@@ -190,8 +191,12 @@ bind_values(Binding *binding, const Filter *planned, Filter *bound)
 			lappend(bound->values, make_value(datum, type));
 	}
 	foreach(lc, bound->values)
-		appendStringInfo(binding->fingerprint, "%zu:%s", strlen(((FilterValue *) lfirst(lc))->text),
-						 ((FilterValue *) lfirst(lc))->text);
+	{
+		FilterValue *value = lfirst(lc);
+
+		appendStringInfo(binding->fingerprint, "%d,%zu:%s", value->range, strlen(value->text),
+						 value->text);
+	}
 	return true;
 }
 

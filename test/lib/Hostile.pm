@@ -115,8 +115,10 @@ sub new
 	$self->{process} = IPC::Run::start(
 		[ 'psql', '-X', '-A', '-t', '-q', '-d', $connection ],
 		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(300));
-	($self->{pid}) = $self->ask("\\set VERBOSITY verbose\nSELECT pg_backend_pid()") =~ /(\d+)/;
-	die "no session: $self->{err}" unless $self->{pid};
+
+	my ($pid, $trouble) = $self->ask("\\set VERBOSITY verbose\nSELECT pg_backend_pid()");
+	die "no session: $trouble" unless $pid =~ /(\d+)/;
+	$self->{pid} = $1;
 	return $self;
 }
 

@@ -196,7 +196,8 @@ isolation() {
 
 tap() {
 	mkdir -p "$work/tap/tmp_check"
-	cd "$src" && TESTDIR=$work/tap PG_REGRESS=$pgxs/src/test/regress/pg_regress \
+	cd "$src" && TESTDIR=$work/tap TESTDATADIR=$work/tap/tmp_check \
+		TESTLOGDIR=$work/tap/tmp_check/log PG_REGRESS=$pgxs/src/test/regress/pg_regress \
 		prove -v -j"$jobs" -I "$pgxs/src/test/perl" -I test/lib $(picked "$src/test/t" .pl "$@")
 }
 
@@ -219,7 +220,8 @@ run_group() {
 
 long_tests() {
 	mkdir -p "$work/long/tmp_check"
-	cd "$src" && TESTDIR=$work/long PG_REGRESS=$pgxs/src/test/regress/pg_regress MAKINI_LONG=1 \
+	cd "$src" && TESTDIR=$work/long TESTDATADIR=$work/long/tmp_check \
+		TESTLOGDIR=$work/long/tmp_check/log PG_REGRESS=$pgxs/src/test/regress/pg_regress MAKINI_LONG=1 \
 		prove -v -I "$pgxs/src/test/perl" -I test/lib $(picked "$src/test/long" .pl "$@")
 }
 

@@ -31,7 +31,7 @@ sub error_body
 {
 	my ($status, $detail, $code, %more) = @_;
 	# text, not bytes: the control port's call encodes it
-	return JSON::PP->new->encode({ type => 'https://www.rfc-editor.org/rfc/rfc9110.html', title => 'Error', status => $status,
+	return JSON::PP->new->canonical->encode({ type => 'https://www.rfc-editor.org/rfc/rfc9110.html', title => 'Error', status => $status,
 		'o:errorDetails' => [ { detail => $detail, 'o:errorCode' => $code, %more } ] });
 }
 
@@ -97,8 +97,6 @@ like($err, qr/token not shown/, 'and its place is marked');
 $err = answer(400, error_body(400, "line one\nline\ttwo" . ('x' x 5000), 'INVALID_REQUEST'));
 like($err, qr/line one line two/, 'control characters become blanks');
 cmp_ok(length $err, '<', 2500, 'a long text is cut');
-$err = answer(400, error_body(400, "gr\x{fc}\x{df}e \x{4f60}\x{597d}", 'INVALID_REQUEST'));
-like($err, qr/gr\xc3\xbc\xc3\x9fe \xe4\xbd\xa0\xe5\xa5\xbd/, 'other letters stay');
 $err = answer(400, '{"o:errorDetails":[{"detail":"\ud800","o:errorCode":"X"}]}');
 like($err, qr/ERROR:  HV000: /, 'half a character');
 $err = answer(400, '[' x 100000);
@@ -106,14 +104,20 @@ like($err, qr/ERROR:  HV000: /, 'a body nested very deep');
 $err = answer(502, '<title>' . ("\xff" x 3000), 'Content-Type' => 'text/html');
 like($err, qr/ERROR:  08006: /, 'a page that is cut');
 
-$node->safe_psql('postgres', "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-$node->safe_psql('latin', 'CREATE EXTENSION makini');
-connect_server($node, $sim, database => 'latin', server => 'erp');
-$sim->arm(kind => 'raw', status => 400, count => 0, path => 'suiteql',
-	body => error_body(400, "gr\x{fc}n \x{4f60}", 'INVALID_REQUEST'));
-(undef, undef, $err) = $node->psql('latin', "SELECT * FROM makini.query('erp', 'SELECT id FROM currency')");
-like($err, qr/ERROR:  .*DETAIL:  .*gr\?n \?/s, 'in a database of another encoding');
-$sim->disarm;
+my %letters = (UTF8 => qr/gr\xc3\xbcn \xe4\xbd\xa0\./, LATIN1 => qr/gr\?n \?\./);
+foreach my $encoding (sort keys %letters)
+{
+	my $database = lc $encoding;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	$node->safe_psql($database, 'CREATE EXTENSION makini');
+	connect_server($node, $sim, database => $database);
+	$sim->arm(kind => 'raw', status => 400, count => 0, path => 'suiteql',
+		body => error_body(400, "gr\x{fc}n \x{4f60}", 'INVALID_REQUEST'));
+	(undef, undef, $err) = $node->psql($database, "SELECT * FROM makini.query('erp', 'SELECT id FROM currency')");
+	like($err, qr/ERROR:  .*DETAIL:  .*$letters{$encoding}/s, "letters in a database of encoding $encoding");
+	$sim->disarm;
+}
 
 # ---- recorded and quoted bodies, where they are at hand ----
 
@@ -135,7 +139,7 @@ SKIP:
 		my ($name) = $file =~ m{([^/]+/[^/]+)\.json$};
 		my $want = $want{$name} // 'HV000';
 
-		$err = answer($fixture->{status} // $fixture->{body}{status}, JSON::PP->new->encode($fixture->{body}));
+		$err = answer($fixture->{status} // $fixture->{body}{status}, JSON::PP->new->canonical->encode($fixture->{body}));
 		like($err, qr/ERROR:  $want: /, "$name is $want");
 		my $detail = $fixture->{body}{'o:errorDetails'}[0]{detail};
 		like($err, qr/\Q@{[substr($detail, 0, 60)]}\E/, "$name: the detail is repeated");

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use Makini;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sim = Makini::Simulator->new('--rows', 'item=250', '--scale', '0.02');

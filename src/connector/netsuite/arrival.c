@@ -112,6 +112,9 @@ decode(Reader *reader, RemoteResponse *response)
 				 errmsg("answer of server \"%s\" cannot be decoded", reader->conn->server_name),
 				 errdetail("Reading \"%s\": %s at byte %zu of %zu.", source_name(reader),
 						   error.message, error.offset, response->body_len),
+				 error.bad_text ?
+				 errhint("Correct the value in NetSuite, or leave the column out.") :
+				 errhint("Run the query again; something in between may have cut or changed the answer."),
 				 answer_context(reader)));
 	if (!valid)
 		raise_bad_bytes(reader);

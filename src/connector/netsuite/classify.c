@@ -159,8 +159,10 @@ hint_of_class(RemoteClass cls)
 			return "Give the role the permissions REST Web Services, SuiteAnalytics Workbook and the view permission of the record types it reads.";
 		case REMOTE_THROTTLED:
 			return "All integrations of the account share its limit. Lower max_concurrency of the server, or run at a quieter time.";
+		case REMOTE_REJECTED:
+			return "EXPLAIN (VERBOSE) shows the text of the query that is sent.";
 		default:
-			return NULL;
+			return "The trouble is at NetSuite's side or in between; its support can look the operation up by its id.";
 	}
 }
 
@@ -190,7 +192,7 @@ static char *
 clean_text(const char *text)
 {
 	StringInfoData out;
-	bool		   utf8 = GetDatabaseEncoding() == PG_UTF8;
+	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
 
 	initStringInfo(&out);
 	while (*text && out.len < MAX_REMOTE_TEXT)
@@ -206,7 +208,7 @@ clean_text(const char *text)
 		}
 		if (c < 0x20 || c == 0x7f)
 			appendStringInfoChar(&out, ' ');
-		else if (len == 1 || utf8)
+		else if (len == 1 || any)
 			appendBinaryStringInfo(&out, text, len);
 		else
 			appendStringInfoChar(&out, '?');

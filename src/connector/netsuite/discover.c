@@ -296,6 +296,7 @@ copy_fault(const RemoteFault *fault)
 	*copy = *fault;
 	copy->message = copy_text(fault->message);
 	copy->remote_code = copy_text(fault->remote_code);
+	copy->path = copy_text(fault->path);
 	copy->remote_message = copy_text(fault->remote_message);
 	copy->operation_id = copy_text(fault->operation_id);
 	copy->hint = copy_text(fault->hint);

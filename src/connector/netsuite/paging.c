@@ -167,6 +167,14 @@ add_order_columns(Reader *reader)
 		reader->query->columns = list_make1(palloc0(sizeof(QueryColumn)));
 }
 
+/* Texts that differ here may be equal there, which would put a row into two parts. */
+static bool
+can_split(const Filter *filter)
+{
+	return filter->kind == FILTER_IN && list_length(filter->values) > SUITEQL_MAX_IN &&
+		(filter->column->kind != VALUE_TEXT || filter->column->code);
+}
+
 /*
  * An IN list beyond SuiteQL's thousand members is read as several queries,
  * where each row can be in only one of them and nobody relies on order or sums.
@@ -179,15 +187,15 @@ find_split(const RemoteQuery *query)
 
 	if (where == NULL || query->order != NIL || query->grouped)
 		return NULL;
-	if (where->kind == FILTER_IN)
-		return list_length(where->values) > SUITEQL_MAX_IN ? where : NULL;
+	if (can_split(where))
+		return where;
 	if (where->kind != FILTER_AND)
 		return NULL;
 	foreach(lc, where->args)
 	{
 		const Filter *arg = lfirst(lc);
 
-		if (arg->kind == FILTER_IN && list_length(arg->values) > SUITEQL_MAX_IN)
+		if (can_split(arg))
 			return arg;
 	}
 	return NULL;

@@ -77,7 +77,7 @@ class Cluster:
         if self.process.wait() != 0:
             raise RuntimeError("initdb failed: see " + self.log)
         settings = {
-            "listen_addresses": "", "unix_socket_directories": self.sockets, "fsync": "off",
+            "listen_addresses": "", "port": "5432", "unix_socket_directories": self.sockets, "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0",
             "autovacuum": "off", "shared_buffers": "256MB", "work_mem": "64MB", "max_connections": str(MAX_CONNECTIONS),
             "max_parallel_workers_per_gather": "0", "jit": "off", "timezone": self.zone, "datestyle": "ISO, MDY",
@@ -102,7 +102,7 @@ class Cluster:
                 time.sleep(0.05)
 
     def connect(self):
-        return psycopg2.connect(host=self.sockets, user="postgres", dbname="postgres")
+        return psycopg2.connect(host=self.sockets, port=5432, user="postgres", dbname="postgres", options="")
 
     def acquire(self):
         """A connection of the pool; waits while all are in use."""

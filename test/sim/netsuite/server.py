@@ -282,7 +282,7 @@ class Connection:
         try:
             for at in range(0, len(data), step):
                 self.sock.sendall(data[at:at + step])
-                if ended(self.sock, pause):
+                if at + step < len(data) and ended(self.sock, pause):
                     raise Gone()
         finally:
             self.finish(answer)
