@@ -92,6 +92,7 @@ typedef struct RelState
 	List	   *superset;		/* sent, and checked again here */
 	List	   *local;			/* stay here */
 	bool		pseudoconstant; /* has conditions that gate the whole scan */
+	bool		guessed;		/* nobody has counted the rows */
 	double		fetched;		/* rows expected over the network */
 	double		width;
 
@@ -206,6 +207,7 @@ typedef struct RemoteScan
 	bool		running;		/* rows are being given since the last (re)scan */
 	bool		bound;			/* a query has been bound */
 	bool		never;			/* its conditions cannot hold */
+	bool		empty;			/* it has given no row */
 	char	   *fingerprint;	/* of the values bound */
 	RemoteUsage usage;
 } RemoteScan;

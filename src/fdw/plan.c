@@ -110,11 +110,12 @@ remote_rows(RelOptInfo *rel, RelState *state)
 	Connection *conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
 	RemoteQuery		query = {.limit = -1};
 	List	   *clauses = list_concat_copy(state->exact, state->superset);
+	Filter	   *where;
 
 	context_init(&cx, state);
 	query.sources = list_make1(((Member *) linitial(state->members))->table->source);
-	query.where = filter_describe(build_where(&cx, extract_actual_clauses(clauses, false)),
-								  cx.params);
+	where = build_where(&cx, extract_actual_clauses(clauses, false));
+	query.where = filter_describe(where, cx.params);
 	if (filter_has_unknown(query.where))
 		return -1;
 	return state->connector->count(conn, &query);
@@ -139,19 +140,27 @@ names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 	return false;
 }
 
-/* Is every column of the key set equal to a value?  The planner knows of no key without an index. */
-static bool
-names_one_row(RelState *state, List *conditions)
+/*
+ * The most rows that conditions on the key leave.  The planner knows of no key
+ * without an index.  Where all of it is set equal to values there is one row;
+ * of a part of it, nothing is known before ANALYZE, and each column is taken
+ * to divide the rows as evenly as the others.
+ */
+static double
+rows_by_key(RelState *state, List *conditions, double tuples)
 {
 	Source	   *source = ((Member *) linitial(state->members))->table->source;
+	int			nkeys = list_length(source->key);
+	int			named = 0;
 	ListCell   *lc;
 
 	foreach(lc, source->key)
-	{
-		if (!names_key_column(state, conditions, lfirst(lc)))
-			return false;
-	}
-	return source->key != NIL;
+		named += names_key_column(state, conditions, lfirst(lc));
+	if (named == nkeys && nkeys > 0)
+		return 1;
+	if (named == 0 || !state->guessed)
+		return tuples;
+	return pow(tuples, (double) (nkeys - named) / nkeys);
 }
 
 static void
@@ -160,9 +169,13 @@ estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 	Table	   *table = ((Member *) linitial(state->members))->table;
 	List	   *remote = list_concat_copy(state->exact, state->superset);
 	double		counted = -1;
+	double		by_key;
 
 	if (rel->tuples <= 0)
+	{
 		rel->tuples = size_class_rows(table);
+		state->guessed = true;
+	}
 	if (state->outline->use_remote_estimate)
 		counted = remote_rows(rel, state);
 	if (counted >= 0)
@@ -172,11 +185,11 @@ estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
 	}
 	set_baserel_size_estimates(root, rel);
-	if (names_one_row(state, state->exact))
-		rel->rows = 1;
-	state->fetched = counted >= 0 ? counted : names_one_row(state, state->exact) ? 1 :
-		clamp_row_est(rel->tuples *
-					  clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
+	by_key = rows_by_key(state, state->exact, rel->tuples);
+	rel->rows = clamp_row_est(Min(rel->rows, by_key));
+	state->fetched = counted >= 0 ? counted :
+		clamp_row_est(Min(by_key, rel->tuples * clauselist_selectivity(root, remote, rel->relid,
+																	   JOIN_INNER, NULL)));
 	if (counted >= 0)
 		rel->rows = clamp_row_est(counted *
 								  clauselist_selectivity(root, state->local, rel->relid,
@@ -395,6 +408,7 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	PathExtra  *extra = palloc0(sizeof(PathExtra));
 	List	   *remote = list_concat_copy(state->exact, state->superset);
 	double		fetched;
+	double		by_key;
 	QualCost	qual_cost;
 	Cost		startup,
 				total;
@@ -412,8 +426,9 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	}
 	fetched = clamp_row_est(rel->tuples *
 							clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
-	if (names_one_row(state, remote))
-		fetched = info->ppi_rows = 1;
+	by_key = rows_by_key(state, remote, rel->tuples);
+	fetched = clamp_row_est(Min(fetched, by_key));
+	info->ppi_rows = clamp_row_est(Min(info->ppi_rows, by_key));
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, info->ppi_rows, &qual_cost, &startup, &total);
 	extra->limit = -1;

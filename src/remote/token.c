@@ -497,7 +497,9 @@ refuse_answer(const RemoteEndpoint *endpoint, const RemoteResponse *response, co
 	fault->remote_code = copy_or_null(code);
 	fault->remote_message = copy_or_null(description);
 
-	if (response->status == 429 || response->status >= 500)
+	/* a torn answer says nothing about the credentials */
+	if (response->status == 429 || response->status >= 500 ||
+		(response->status == 200 && answer == NULL))
 	{
 		fault->cls = response->status == 429 ? REMOTE_THROTTLED : REMOTE_RETRY;
 		fault->sqlstate =

@@ -75,18 +75,40 @@ raise_bad_bytes(Reader *reader)
 	raise_broken(reader, "a member that was not asked for is not valid UTF-8.");
 }
 
+/* Where a conversion is, for the error of one that cannot be done. */
+typedef struct Conversion
+{
+	Reader	   *reader;
+	int64		cell;			/* counted through the page */
+} Conversion;
+
+static void
+conversion_context(void *arg)
+{
+	Conversion *at = arg;
+	int			ncolumns = at->reader->page.ncolumns;
+
+	errcontext("column \"%s\" of \"%s\", row " INT64_FORMAT " of the page",
+			   suiteql_column_name(at->reader->query, at->cell % ncolumns),
+			   source_name(at->reader), at->cell / ncolumns + 1);
+}
+
 /* Cells become text of the database's encoding. */
 static void
 convert_cells(Reader *reader)
 {
 	int64		n = (int64) reader->page.nrows * reader->page.ncolumns;
 	MemoryContext old = MemoryContextSwitchTo(reader->page_cxt);
+	Conversion	at = {.reader = reader};
+	ErrorContextCallback context = {error_context_stack, conversion_context, &at};
 
+	error_context_stack = &context;
 	for (int64 i = 0; i < n; i++)
 	{
 		Cell	   *cell = &reader->page.cells[i];
 		char	   *converted;
 
+		at.cell = i;
 		if (cell->text == NULL)
 			continue;
 		converted = pg_any_to_server(cell->text, cell->len, PG_UTF8);
@@ -96,6 +118,7 @@ convert_cells(Reader *reader)
 		cell->len = strlen(converted);
 		cell->quoted = false;
 	}
+	error_context_stack = context.previous;
 	MemoryContextSwitchTo(old);
 }
 
