@@ -88,10 +88,17 @@ WHERE schema = 'one' AND name = 'item' AND "column" LIKE 'cust%sim%' ORDER BY n;
 -- but for its custom fields it is the catalogue
 SELECT empty('two');
 IMPORT FOREIGN SCHEMA v1 LIMIT TO (item, currency) FROM SERVER erp INTO two OPTIONS (custom_fields 'false', probe 'false');
-DELETE FROM pg_temp.none WHERE false;
 SELECT "column" FROM definition WHERE schema = 'one' EXCEPT SELECT "column" FROM definition WHERE schema = 'two' ORDER BY 1;
 SELECT count(*) FROM one.item;
 SELECT id, custitem_sim_color, custitem_sim_shelf_days, custitem_sim_approved_on FROM one.item WHERE id < 3 ORDER BY id;
+
+-- all tables: two requests each at most
+SELECT empty('two');
+\! $SIM forget
+IMPORT FOREIGN SCHEMA v1 FROM SERVER erp INTO two;
+\set requests `$SIM requests`
+SELECT :requests BETWEEN 66 AND 131 AS few;
+SELECT count(DISTINCT name) AS tables, count(*) AS columns FROM definition WHERE schema = 'two';
 
 -- columns that the role can't read
 SELECT empty('two');
@@ -108,9 +115,9 @@ SELECT * FROM two.currency WHERE id = 1;
 SELECT empty('two');
 IMPORT FOREIGN SCHEMA v1 LIMIT TO (currency) FROM SERVER erp INTO two OPTIONS (probe 'false');
 SELECT id, name FROM two.currency WHERE id = 1;
-\set SHOW_CONTEXT never
+\set VERBOSITY terse
 SELECT id, symbol FROM two.currency WHERE id = 1;
-\set SHOW_CONTEXT errors
+\set VERBOSITY default
 
 -- a table that the role can't read, or that the account does not have
 \! $SIM reset
@@ -186,6 +193,7 @@ CREATE FOREIGN TABLE two.theirs (id bigint) SERVER erp OPTIONS (query 'SELECT id
 CREATE FOREIGN DATA WRAPPER import_other;
 CREATE SERVER other FOREIGN DATA WRAPPER import_other;
 CREATE FOREIGN TABLE two.elsewhere (id bigint) SERVER other;
+-- the catalogue's tables, however they came; not those of a query or of others
 SELECT makini.comment_tables('two');
 SELECT DISTINCT name, comment FROM definition WHERE schema = 'two' ORDER BY name;
 SELECT "column", column_comment FROM definition WHERE schema = 'two' AND (name = 'own' OR name = 'location' AND "column" = 'parent') ORDER BY 1;

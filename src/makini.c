@@ -28,6 +28,7 @@
 #include "access/table.h"
 
 #include "compat.h"
+#include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
 
@@ -96,6 +97,7 @@ _PG_init(void)
 							 PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("makini");
+	estimate_init();
 }
 
 /*

@@ -113,11 +113,19 @@ extern void rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern void rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern ForeignScan *rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 							 List *tlist, List *scan_clauses, Plan *outer_plan);
-extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
-					 Cost *startup, Cost *total);
+extern Filter *build_where(ConditionContext *cx, List *clauses);
 extern void add_plain_and_ordered_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state);
 extern void context_init(ConditionContext *cx, const RelState *state);
 extern FilterVerdict classify_clause(ConditionContext *cx, RestrictInfo *rinfo);
+
+/* ---- estimate.c ---- */
+extern void estimate_init(void);
+extern void estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state);
+extern double estimate_rows_by_key(RelState *state, List *conditions, double tuples);
+extern Cost cost_of_transfer(double rows);
+extern void cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost);
+extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
+					 Cost *startup, Cost *total);
 
 /* ---- join.c, aggregate.c ---- */
 extern void join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,

@@ -13,9 +13,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
@@ -26,17 +23,8 @@
 #include "optimizer/restrictinfo.h"
 #include "optimizer/tlist.h"
 #include "utils/lsyscache.h"
-#include "utils/selfuncs.h"
 
 #include "fdw/fdw.h"
-
-/*
- * In the planner's currency, where a page read from disk is 1: a request takes
- * some tenths of a second whatever it brings; a row over the network costs
- * some times a local one.
- */
-#define REQUEST_COST	200.0
-#define TRANSFER_COST	0.05
 
 /* ---------------------------------------------------------------------
  * Conditions
@@ -95,129 +83,9 @@ classify_conditions(RelState *state, List *conditions)
 }
 
 /* ---------------------------------------------------------------------
- * Size and cost
+ * Size
  * ---------------------------------------------------------------------
  */
-
-static Filter *build_where(ConditionContext *cx, List *clauses);
-
-/* Ask the remote side how many rows it would send. */
-static double
-remote_rows(RelOptInfo *rel, RelState *state)
-{
-	ConditionContext cx;
-	Oid			userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
-	Connection *conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
-	RemoteQuery		query = {.limit = -1};
-	List	   *clauses = list_concat_copy(state->exact, state->superset);
-	Filter	   *where;
-
-	context_init(&cx, state);
-	query.sources = list_make1(((Member *) linitial(state->members))->table->source);
-	where = build_where(&cx, extract_actual_clauses(clauses, false));
-	query.where = filter_describe(where, cx.params);
-	if (filter_has_unknown(query.where))
-		return -1;
-	return state->connector->count(conn, &query);
-}
-
-static bool
-names_key_column(RelState *state, List *conditions, const SourceColumn *key)
-{
-	ConditionContext cx;
-	ListCell   *lc;
-
-	context_init(&cx, state);
-	foreach(lc, conditions)
-	{
-		FilterVerdict verdict;
-		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
-
-		if (filter != NULL && filter->kind == FILTER_COMPARE && filter->op == CMP_EQ &&
-			filter->column == key)
-			return true;
-	}
-	return false;
-}
-
-/*
- * The most rows that conditions on the key leave.  The planner knows of no key
- * without an index.  Where all of it is set equal to values there is one row;
- * of a part of it, nothing is known before ANALYZE, and each column is taken
- * to divide the rows as evenly as the others.
- */
-static double
-rows_by_key(RelState *state, List *conditions, double tuples)
-{
-	Source	   *source = ((Member *) linitial(state->members))->table->source;
-	int			nkeys = list_length(source->key);
-	int			named = 0;
-	ListCell   *lc;
-
-	foreach(lc, source->key)
-		named += names_key_column(state, conditions, lfirst(lc));
-	if (named == nkeys && nkeys > 0)
-		return 1;
-	if (named == 0 || !state->guessed)
-		return tuples;
-	return pow(tuples, (double) (nkeys - named) / nkeys);
-}
-
-static void
-estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
-{
-	Table	   *table = ((Member *) linitial(state->members))->table;
-	List	   *remote = list_concat_copy(state->exact, state->superset);
-	double		counted = -1;
-	double		by_key;
-
-	if (rel->tuples <= 0)
-	{
-		rel->tuples = size_class_rows(table);
-		state->guessed = true;
-	}
-	if (state->outline->use_remote_estimate)
-		counted = remote_rows(rel, state);
-	if (counted >= 0)
-	{
-		double		selectivity = clauselist_selectivity(root, remote, 0, JOIN_INNER, NULL);
-
-		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
-	}
-	set_baserel_size_estimates(root, rel);
-	by_key = rows_by_key(state, state->exact, rel->tuples);
-	rel->rows = clamp_row_est(Min(rel->rows, by_key));
-	state->fetched = counted >= 0 ? counted :
-		clamp_row_est(Min(by_key, rel->tuples * clauselist_selectivity(root, remote, rel->relid,
-																	   JOIN_INNER, NULL)));
-	if (counted >= 0)
-		rel->rows = clamp_row_est(counted *
-								  clauselist_selectivity(root, state->local, rel->relid,
-														 JOIN_INNER, NULL));
-	state->width = rel->reltarget->width;
-}
-
-/*
- * rel_cost
- *		What it costs to fetch a number of rows and check them.
- */
-void
-rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
-		 Cost *startup, Cost *total)
-{
-	double		requests = ceil(Max(fetched, 1) / state->outline->page_size);
-
-	*startup = REQUEST_COST + qual_cost->startup;
-	*total = *startup + (requests - 1) * REQUEST_COST +
-		fetched * (TRANSFER_COST + cpu_tuple_cost + qual_cost->per_tuple) +
-		rows * cpu_tuple_cost;
-}
-
-static void
-cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost)
-{
-	cost_qual_eval(cost, list_concat_copy(state->superset, state->local), root);
-}
 
 /*
  * rel_size
@@ -359,7 +227,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 
 	/* An ordered scan can't be read in several ranges at once. */
 	if (order != NIL && limit < 0)
-		total += fetched * TRANSFER_COST;
+		total += cost_of_transfer(fetched);
 	if (IS_JOIN_REL(rel))
 		path = makini_create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys,
 											   rel->lateral_relids, NULL, NIL,
@@ -426,7 +294,7 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	}
 	fetched = clamp_row_est(rel->tuples *
 							clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
-	by_key = rows_by_key(state, remote, rel->tuples);
+	by_key = estimate_rows_by_key(state, remote, rel->tuples);
 	fetched = clamp_row_est(Min(fetched, by_key));
 	info->ppi_rows = clamp_row_est(Min(info->ppi_rows, by_key));
 	cost_conditions(root, state, &qual_cost);
@@ -549,8 +417,11 @@ rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
  * ---------------------------------------------------------------------
  */
 
-/* AND of the filters of clauses; NULL when there are none. */
-static Filter *
+/*
+ * build_where
+ *		AND of the filters of clauses; NULL when there are none.
+ */
+Filter *
 build_where(ConditionContext *cx, List *clauses)
 {
 	List	   *filters = NIL;

@@ -114,5 +114,8 @@ def read_tables(cursor):
     return tables
 
 
-def dice(seed):
-    return random.Random("corpus/%s" % seed)
+SEED = "corpus"
+
+
+def dice(section):
+    return random.Random("%s/%s" % (SEED, section))

@@ -92,6 +92,7 @@ END $$;
 RESET client_min_messages;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, YMD';
+SET makini.retry_base = '1ms';
 \pset format unaligned
 \pset footer off
 \pset tuples_only on
