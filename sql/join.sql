@@ -118,7 +118,7 @@ SELECT same($$SELECT a.id FROM customer a JOIN customer b ON b.id < a.parent WHE
 SELECT scans($$SELECT k.id FROM keyless k JOIN customer c ON c.id = k.currency$$);
 -- two together, and the third here
 SELECT scans($$SELECT 1 FROM document d JOIN customer c ON c.id = d.entity JOIN line l ON l.transaction = d.id JOIN item i ON i.id = l.item
-    WHERE d.id < 2010$$);
+    WHERE d.id < 2010$$) < 4 AS fewer;
 SELECT same($$SELECT d.id, c.entityid, l.quantity, i.itemid FROM document d JOIN customer c ON c.id = d.entity JOIN line l ON l.transaction = d.id
               LEFT JOIN item i ON i.id = l.item WHERE d.id < 2100$$);
 -- whole rows, system columns

@@ -103,7 +103,7 @@ refuse_misplaced(const OptionDef *defs, const char *name)
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\"", name),
 					 errhint("It is an option %s.", place_of_context(def->context)),
-					 errhidestmt(true)));
+					 errhidestmt(true), errhidecontext(true)));
 	}
 }
 
@@ -130,7 +130,7 @@ raise_unknown(const OptionDef *defs, const char *name, Oid context)
 			 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
 			 valid.len > 0 ? errhint("Valid options in this context are: %s.", valid.data) :
 			 errhint("There are no valid options in this context."),
-			 errhidestmt(true)));
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 static void
@@ -146,7 +146,7 @@ raise_value(const OptionDef *def, const char *value, const char *hint)
 			 errmsg("invalid value for option \"%s\"", def->name) :
 			 errmsg("invalid value for option \"%s\": \"%s\"", def->name, value),
 			 errhint("%s", hint),
-			 errhidestmt(true)));
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 static void
@@ -344,13 +344,13 @@ check_right(const OptionDef *def, const char *value, List *before)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->name),
 				 errdetail("Only superusers may set this option."),
-				 errhidestmt(true)));
+				 errhidestmt(true), errhidecontext(true)));
 	if (def->type == OPTION_FILE && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->name),
 				 errdetail("Only superusers and members of pg_read_server_files may name files on the server."),
-				 errhidestmt(true)));
+				 errhidestmt(true), errhidecontext(true)));
 }
 
 static const OptionDef *

@@ -50,13 +50,18 @@ make_filter(FilterKind kind, int source, SourceColumn *column)
  * ---------------------------------------------------------------------
  */
 
-/* Conversions that change no value and that the parser adds by itself. */
+/*
+ * Conversions that change no value and that the parser adds by itself.  To
+ * types that compare by rules of their own (bpchar, oid) they change what a
+ * comparison means.
+ */
 static Node *
 strip_widening(Node *node)
 {
 	while (node != NULL)
 	{
-		if (IsA(node, RelabelType))
+		if (IsA(node, RelabelType) &&
+			kind_of_type(getBaseType(((RelabelType *) node)->resulttype)) != VALUE_OTHER)
 			node = (Node *) ((RelabelType *) node)->arg;
 		else if (IsA(node, FuncExpr) &&
 				 (((FuncExpr *) node)->funcid == F_INT4_INT2 ||

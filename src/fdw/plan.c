@@ -144,14 +144,15 @@ all_exact(const RelState *state)
 	return state->superset == NIL && state->local == NIL && !state->pseudoconstant;
 }
 
-/* The order column for a pathkey, or NIL. */
+/* The order column for a pathkey, or NIL; who makes an operator class may order as he likes. */
 static List *
 order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page)
 {
 	bool		descending = makini_pathkey_descends(pathkey);
 	ListCell   *lc;
 
-	if (pathkey->pk_nulls_first != descending || pathkey->pk_eclass->ec_has_volatile)
+	if (pathkey->pk_nulls_first != descending || pathkey->pk_eclass->ec_has_volatile ||
+		pathkey->pk_opfamily >= FirstGenbkiObjectId)
 		return NIL;
 	foreach(lc, pathkey->pk_eclass->ec_members)
 	{

@@ -38,6 +38,9 @@ typedef struct Binding
  * ---------------------------------------------------------------------
  */
 
+/* Digits before the point that numbers of remote systems can have, and more. */
+#define MAX_DIGITS		38
+
 /* Years that the text form "YYYY-MM-DD" can say. */
 #define FIRST_JDATE		(date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE)
 #define LAST_JDATE		(date2j(9999, 12, 31) - POSTGRES_EPOCH_JDATE)
@@ -118,11 +121,14 @@ static char *
 numeric_text(Datum datum, ValueRange *range)
 {
 	char	   *text = numeric_normalize(DatumGetNumeric(datum));
+	size_t		digits = strcspn(text + (text[0] == '-'), ".");
 
 	if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0)
 		*range = VALUE_ABOVE_ALL;
 	else if (strcmp(text, "-Infinity") == 0)
 		*range = VALUE_BELOW_ALL;
+	else if (digits > MAX_DIGITS)
+		*range = text[0] == '-' ? VALUE_BELOW_ALL : VALUE_ABOVE_ALL;
 	return text;
 }
 

@@ -13,6 +13,52 @@
 
 #include "remote/remote.h"
 
+/* What of a remote text is repeated at most, in bytes. */
+#define MAX_REMOTE_TEXT 600
+
+/* A word of this length that begins like a JWT is taken for a token. */
+#define MIN_TOKEN_LENGTH 40
+
+#define TOKEN_ENDS " \t\r\n\"'<>,;&"
+
+/* Does a token seem to begin here? */
+static bool
+is_token(const char *text)
+{
+	return strncmp(text, "eyJ", 3) == 0 && strcspn(text, TOKEN_ENDS) >= MIN_TOKEN_LENGTH;
+}
+
+char *
+remote_clean_text(const char *text)
+{
+	StringInfoData out;
+	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+
+	initStringInfo(&out);
+	while (*text && out.len < MAX_REMOTE_TEXT)
+	{
+		unsigned char c = (unsigned char) *text;
+		int			  len = pg_utf_mblen((const unsigned char *) text);
+
+		if (is_token(text))
+		{
+			appendStringInfoString(&out, "(token not shown)");
+			text += strcspn(text, TOKEN_ENDS);
+			continue;
+		}
+		if (c < ' ' || c == 0x7f)
+			appendStringInfoChar(&out, ' ');
+		else if (len == 1 || any)
+			appendBinaryStringInfo(&out, text, len);
+		else
+			appendStringInfoChar(&out, '?');
+		text += len;
+	}
+	if (*text)
+		appendStringInfoString(&out, "...");
+	return out.data;
+}
+
 const char *
 remote_presentable(const char *text)
 {
