@@ -510,7 +510,10 @@ SELECT * FROM other WHERE number = 4;
 ALTER SERVER erp OPTIONS (ADD time_zone 'America/Los_Angeles');
 SELECT remote($$SELECT changed FROM other WHERE number = 4 AND changed > '2020-01-01'$$);
 SELECT changed, day, minute, wall FROM other WHERE number = 4;
+-- wall clock is no order of instants: one hour a year comes twice
+SELECT remote($$SELECT id FROM item ORDER BY lastmodifieddate LIMIT 3$$);
 ALTER SERVER erp OPTIONS (DROP time_zone);
+SELECT remote($$SELECT id FROM item ORDER BY lastmodifieddate LIMIT 3$$);
 SET TimeZone = 'UTC';
 SELECT remote($$SELECT 1 FROM other WHERE code = 'x'$$);
 SELECT remote($$SELECT 1 FROM other WHERE price > 3$$);

@@ -146,7 +146,7 @@ all_exact(const RelState *state)
 
 /* The order column for a pathkey, or NIL; who makes an operator class may order as he likes. */
 static List *
-order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page)
+order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page, bool wall_clock)
 {
 	bool		descending = makini_pathkey_descends(pathkey);
 	ListCell   *lc;
@@ -163,6 +163,10 @@ order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page)
 		if (member->em_is_child)
 			continue;
 		column = condition_column(cx, (Node *) member->em_expr, &source);
+
+		/* Wall clock repeats an hour a year: its order is not that of the instants. */
+		if (column != NULL && column->kind == VALUE_TIMESTAMPTZ && wall_clock)
+			continue;
 		if (column != NULL && cx->connector->can_order(column, one_page))
 			return list_make3_int(source, ((Var *) member->em_expr)->varattno, descending);
 	}
@@ -179,7 +183,7 @@ order_of_query(PlannerInfo *root, RelState *state, bool one_page)
 	context_init(&cx, state);
 	foreach(lc, root->query_pathkeys)
 	{
-		List	   *item = order_of_pathkey(lfirst(lc), &cx, one_page);
+		List	   *item = order_of_pathkey(lfirst(lc), &cx, one_page, state->outline->time_zone != NULL);
 
 		if (item == NIL)
 			return NIL;
