@@ -62,6 +62,7 @@ typedef struct Entity
 	const char *key;			/* comma list, or NULL: none known */
 	const char *cursor;			/* column that moves with each change, or NULL */
 	const char *record_type;	/* for writes, or NULL */
+	bool		insertable;		/* takes rows by INSERT */
 	SizeClass	size;
 	const char *comment;
 	const EntityColumn *columns;
@@ -226,6 +227,7 @@ typedef struct Connection
 } Connection;
 
 typedef struct Reader Reader;	/* each connector's own */
+typedef struct Writer Writer;	/* each connector's own */
 
 /* One option of a server, user mapping, foreign table or column. */
 typedef enum OptionType
@@ -313,6 +315,15 @@ typedef struct Connector
 	CellPage	   *(*next_page) (Reader *reader);
 	void		(*close) (Reader *reader);
 	double		(*count) (Connection *conn, const RemoteQuery *query);
+
+	/*
+	 * Writing; NULL where a connector can't.  A writer lives in the memory
+	 * context it was begun in.  Values come in the order of columns, NULL for
+	 * SQL NULL; the row has been taken by the remote side when write_row is
+	 * back.
+	 */
+	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
+	void		(*write_row) (Writer *writer, const FilterValue *const *values);
 
 	/* Looking around. */
 	List	   *(*discover) (Connection *conn, const ImportRequest *request);	/* DiscoveredTable * */

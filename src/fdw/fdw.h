@@ -174,6 +174,19 @@ extern Filter *filter_describe(const Filter *planned, List *exprs);
 extern bool filter_has_unknown(const Filter *filter);
 extern RemoteQuery *query_from_spec(const Spec *spec, List *tables);
 
+extern FilterValue *value_of_datum(Datum datum, Oid type);
+
+/* ---- modify.c ---- */
+extern int	write_updatable(Relation rel);
+extern List *write_plan(PlannerInfo *root, ModifyTable *plan, Index result_relation,
+						int subplan_index);
+extern void write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
+						int subplan_index, int eflags);
+extern void write_begin_routed(ModifyTableState *state, ResultRelInfo *relinfo);
+extern TupleTableSlot *write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
+									TupleTableSlot *plan_slot);
+extern void write_end(EState *estate, ResultRelInfo *relinfo);
+
 /* ---- decode.c ---- */
 typedef struct Decoder Decoder;
 extern Decoder *decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables);

@@ -38,6 +38,13 @@ makini_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = scan_rescan;
 	routine->EndForeignScan = scan_end;
 	routine->ExplainForeignScan = scan_explain;
+	routine->IsForeignRelUpdatable = write_updatable;
+	routine->PlanForeignModify = write_plan;
+	routine->BeginForeignModify = write_begin;
+	routine->BeginForeignInsert = write_begin_routed;
+	routine->ExecForeignInsert = write_insert;
+	routine->EndForeignModify = write_end;
+	routine->EndForeignInsert = write_end;
 	routine->AnalyzeForeignTable = table_analyze;
 	routine->ImportForeignSchema = schema_import;
 	PG_RETURN_POINTER(routine);

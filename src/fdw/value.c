@@ -89,8 +89,22 @@ numeric_text(Datum datum, ValueRange *range)
 	return text;
 }
 
-static FilterValue *
-make_value(Datum datum, Oid type)
+static char *
+output_text(Datum datum, Oid type)
+{
+	Oid			output;
+	bool		varlena;
+
+	getTypeOutputInfo(type, &output, &varlena);
+	return OidOutputFunctionCall(output, datum);
+}
+
+/*
+ * value_of_datum
+ *		A value in the canonical text that connectors understand.
+ */
+FilterValue *
+value_of_datum(Datum datum, Oid type)
 {
 	FilterValue *value = palloc0(sizeof(FilterValue));
 
@@ -118,8 +132,12 @@ make_value(Datum datum, Oid type)
 		case TIMESTAMPTZOID:
 			value->text = timestamp_text(DatumGetTimestamp(datum), &value->range);
 			break;
-		default:
+		case TEXTOID:
+		case VARCHAROID:
 			value->text = TextDatumGetCString(datum);
+			break;
+		default:
+			value->text = output_text(datum, type);
 			break;
 	}
 	return value;
@@ -158,7 +176,7 @@ array_values(Datum datum, Oid type)
 	for (int i = 0; i < n; i++)
 	{
 		if (!nulls[i])
-			values = lappend(values, make_value(datums[i], element));
+			values = lappend(values, value_of_datum(datums[i], element));
 	}
 	list_sort(values, compare_values);
 	foreach(lc, values)
@@ -188,7 +206,7 @@ bind_values(Binding *binding, const Filter *planned, Filter *bound)
 		if (isnull)
 			return false;
 		bound->values = value->array ? array_values(datum, type) :
-			lappend(bound->values, make_value(datum, type));
+			lappend(bound->values, value_of_datum(datum, type));
 	}
 	foreach(lc, bound->values)
 	{
@@ -288,7 +306,7 @@ describe_values(const Filter *planned, List *exprs)
 		else if (value->array)
 			values = list_concat(values, array_values(constant->constvalue, constant->consttype));
 		else
-			values = lappend(values, make_value(constant->constvalue, constant->consttype));
+			values = lappend(values, value_of_datum(constant->constvalue, constant->consttype));
 	}
 	return values;
 }
