@@ -8,9 +8,10 @@ from server import Answer
 
 
 class Desk:
-    def __init__(self, house, interface, settings, faults, log):
+    def __init__(self, house, interface, interactive, settings, faults, log):
         self.house = house
         self.interface = interface
+        self.interactive = interactive
         self.settings = settings
         self.initial = dict(settings)
         self.faults = faults
@@ -65,6 +66,7 @@ class Desk:
         self.settings.change(self.initial)
         self.house.fresh()
         self.interface.tokens.restore()
+        self.interactive.overlaps, self.interactive.sticky, self.interactive.slots = 0, None, 0
         self.log.clear()
         return {}
 
@@ -112,8 +114,9 @@ class Desk:
 
     def get_master(self, body, arguments, rest):
         """What the imports stored: /master/item_master_import."""
-        found = self.house.masters.get(rest[0], {}) if rest else {k: len(v) for k, v in self.house.masters.items()}
-        return list(found.values()) if rest else found
+        if not rest:
+            return {name: len(rows) for name, rows in self.house.masters.items()}
+        return list(self.house.masters.get(rest[0], {}).values())
 
     def get_stock(self, body, arguments, rest):
         return self.house.stock
@@ -137,4 +140,5 @@ class Desk:
 
     def get_counter(self, body, arguments, rest):
         with self.log.lock:
-            return dict(self.log.counters, last=self.log.number)
+            return dict(self.log.counters, last=self.log.number, overlaps=self.interactive.overlaps,
+                        slots=self.interactive.slots)

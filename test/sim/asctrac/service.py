@@ -110,9 +110,8 @@ class Service:
             entry["reason"] = "body too large"
             return Answer(500, {"Content-Type": "text/html"}, "<html><head><title>Maximum request length exceeded."
                           "</title></head><body>Runtime Error</body></html>")
-        latency = self.settings["latency_ms" if self.name == "interface" else "rest_latency_ms"]
-        if latency:
-            time.sleep(latency / 1000.0)
+        if self.name == "interface" and self.settings["latency_ms"]:
+            time.sleep(self.settings["latency_ms"] / 1000.0)
         try:
             answer = self.inner.answer(request, entry)
         except Unauthorized as problem:

@@ -90,7 +90,8 @@ def listen(options):
     for fault in options.fault:
         faults.arm(json.loads(fault))
     first = Service("interface", interface, settings, faults, log)
-    second = Service("rest", Interactive(house, tokens, settings, interface.lock), settings, faults, log)
+    interactive = Interactive(house, tokens, settings, interface.lock)
+    second = Service("rest", interactive, settings, faults, log)
     authority = Authority(options.dir)
     context = authority.context("server")
     listeners = [
@@ -98,7 +99,7 @@ def listen(options):
         Listener("http", first.handle, None, options.http_port, faults),
         Listener("rest-https", second.handle, context, options.rest_port, faults),
         Listener("rest-http", second.handle, None, options.rest_http_port, faults),
-        Listener("control", Desk(house, interface, settings, faults, log).handle, None, options.control_port),
+        Listener("control", Desk(house, interface, interactive, settings, faults, log).handle, None, options.control_port),
     ]
     for listener in listeners:
         listener.start()

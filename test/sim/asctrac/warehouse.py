@@ -21,6 +21,8 @@ OWNERS = ["", "", "", "", "C1007", "C1011"]
 VENDORS = ["V100", "V200", "V300", "VÖ400"]
 REMARKS = ["", "", "", "as agreed", "hand over to Ms. O'Hara", "5 pallets \"loose\"", "Zürich", "a\\b", "back\ttab",
            "emoji 😀", "line one\r\nline two", "<b>&amp;</b>"]
+WORK_STATUS = {"A": "Active", "D": "Pending", "N": "Not Scheduled", "P": "Preparing", "S": "Scheduled",
+               "F": "Finished", "X": "Cancelled"}
 STATUS = {"N": "Not Scheduled", "S": "Scheduled", "B": "Being Picked", "L": "Loaded on Dock", "G": "On Truck",
           "H": "Credit Hold", "C": "Confirmed Shipped", "X": "Cancelled"}
 PO_STATUS = {"O": "Open", "L": "Receiving", "R": "Received", "C": "Closed", "X": "Cancelled"}
@@ -67,6 +69,7 @@ class Warehouse:
         self.make_receipts(self.size("purchase", 60))
         self.make_shipments()
         self.make_picks(self.size("pick", 80))
+        self.make_floor()
         self.feeds = {cls.name.lower(): cls(self) for cls in FEEDS}
         for cls in FEEDS:
             count = int(self.sizes.get(cls.shape, 0))
@@ -234,6 +237,17 @@ class Warehouse:
                 self.closed_receivers.add(receiver)
             if n % 5 == 0:
                 self.closed_orders.add(number)
+            received = sum(e.row["QUANTITY"] for e in self.log if e.row.get("RECEIVER_NO") == receiver)
+            self.purchases[number] = {
+                "PONUMBER": number, "RELEASENUM": "00", "VENDORID": VENDORS[n % len(VENDORS)], "SITE": site,
+                "STATUS": "C" if n % 5 == 0 else "R", "EXPECTED": when, "RECEIVER": receiver, "ORDERED": received,
+                "RECEIVED": received}
+        for n in range(count, count + 15):
+            number = "PO%06d" % (4000 + n)
+            self.purchases[number] = {
+                "PONUMBER": number, "RELEASENUM": "00", "VENDORID": VENDORS[n % len(VENDORS)], "SITE": "12"[n % 2],
+                "STATUS": "OLX"[n % 3], "EXPECTED": TODAY + datetime.timedelta(days=n % 7), "RECEIVER": "",
+                "ORDERED": 100.0 + n, "RECEIVED": 0.0 if n % 3 == 0 else 25.0}
 
     def plain_receipt(self):
         return next(e for e in self.log if e.type in ("RX", "RF") and e.row["FACILITY"])
@@ -285,7 +299,7 @@ class Warehouse:
                               "LOTID": "L%04d" % n if n % 3 == 0 else "", "SUBSTITUTED": line == 3})
             self.orders[number] = {
                 "ORDERNUMBER": number, "SITE": "1" if n % 4 else "2", "TYPE": "CT"[n % 9 == 8], "CUST_ID": clients[n % len(clients)],
-                "STATUS": status, "DOCK": DOCKS[n % len(DOCKS)], "CARRIER": rng.choice(CARRIERS), "SCHEDULED": when,
+                "STATUS": status, "DOCK": DOCKS[n // 3 % len(DOCKS)], "CARRIER": rng.choice(CARRIERS), "SCHEDULED": when,
                 "REQUIRED": when + datetime.timedelta(days=1), "DURATION": 60, "TRAILER": "TR%03d" % (n % 25),
                 "CREATED_BY": "TABLET" if n % 2 else "IMPORT", "LINES": lines, "REMARK": rng.choice(REMARKS),
                 "CREATED": when - datetime.timedelta(days=5)}
@@ -327,6 +341,14 @@ class Warehouse:
         for n, number in enumerate(sorted({e.row["PONUMBER"] for e in self.log if e.type in ("RX", "RF")})[:12]):
             self.note("LR", {"ORDERNUMBER": number, "SITE": "1", "FACILITY": "DAY1", "VENDORID": VENDORS[n % 4],
                              "PICKSTATUS": "O", "NEW": TODAY, "OLD": TODAY - datetime.timedelta(days=2)})
+
+    def confirm(self, order):
+        """Confirmed as shipped now: the order and what the feeds tell of it."""
+        order["STATUS"] = "C"
+        shipment = 1 + max(e.row["SHIPMENT_ID"] for e in self.log if e.type == "CS")
+        self.note("CS", {"ORDERNUMBER": order["ORDERNUMBER"], "SITE": order["SITE"], "FACILITY": SITES[order["SITE"]],
+                         "REASON": "", "SHIPMENT_ID": shipment, "PICKSTATUS": "C", "USERID": "Interface", "COST": 0.0},
+                  "", TODAY)
 
     def plain_shipment(self):
         return next(e for e in self.log if e.type == "CS" and "'" not in e.row["ORDERNUMBER"])
@@ -406,3 +428,31 @@ class Warehouse:
                 "ITEM_DESCRIPTION": self.items[held["ITEMID"]]["DESCRIPTION"], "EXPDATE_FIRST": held["EXPDATE"] or NEVER})
             entry.flag = "R"
             self.picks.append(entry)
+
+    # -- what only the interactive service tells of ------------------------------------------------
+
+    def make_floor(self):
+        rng = self.rng
+        self.appointments = []
+        for n in range(60):
+            kind = "CPHARUZSVB"[n % 10]
+            order = list(self.orders.values())[n]
+            self.appointments.append({
+                "SchedID": "%d" % (300 + n), "OrderType": kind, "OrderNumber": "PO%06d" % (4060 + n % 15) if kind in "PR"
+                else order["ORDERNUMBER"], "SITE": "1" if n % 5 else "2", "Dock": DOCKS[n % 4], "CarrierID": rng.choice(CARRIERS),
+                "CustID": rng.choice(VENDORS) if kind in "PRV" else order["CUST_ID"], "Duration": 60,
+                "Sched_Datetime": TODAY + datetime.timedelta(days=n // 4 % 5, hours=6 + n % 12),
+                "PickStatus": "SSNBLX"[n % 6]})
+        self.work_orders = []
+        for n, name in enumerate([x for x in self.names if self.items[x]["MADE"]]):
+            make = float(rng.randrange(10, 500))
+            self.work_orders.append({
+                "Workorder_ID": "WO%05d" % (800 + n), "Prod_ItemID": name, "SITE": "1" if n % 4 else "2",
+                "Prodline": "LINE%d" % (n % 3 + 1), "Status": "ADNPSFX"[n % 7], "QtyToMake": make,
+                "QtyMade": make if n % 7 == 5 else make // 3, "Sched_Datetime": TODAY + datetime.timedelta(days=n % 5, hours=7),
+                "LotID": "WL%04d" % n})
+        self.zones = {"Z%d" % z: [{"LocationID": "F%d-%02d" % (z, n), "RestockPoint": 10.0, "RestockQty": 100.0,
+                                   "Quantity": float(rng.randrange(0, 60)), "Scheduled": float(rng.randrange(0, 90)),
+                                   "Ordered": float(rng.randrange(0, 120))} for n in range(1, 9)] for z in range(1, 5)}
+        self.components = {name: [self.names[(n * 7 + k + 1) % len(self.names)] for k in range(3)]
+                           for n, name in enumerate(self.names) if self.items[name]["MADE"]}
