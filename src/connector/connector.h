@@ -54,7 +54,33 @@ typedef struct EntityColumn
 	bool		code;			/* text of ASCII codes: equality means the same remotely */
 	bool		costly;			/* calculated: left out of IMPORT */
 	const char *comment;		/* or NULL */
+	const char *type;			/* local type where kind does not name one, or NULL */
+	int			marks;			/* the connector's own */
 } EntityColumn;
+
+/* What a foreign table of an entity is for. */
+typedef enum EntityAccess
+{
+	ENTITY_TABLE,				/* may be read at any time */
+	ENTITY_FEED,				/* reading takes away what is read: only a drain may */
+	ENTITY_IMPORT,				/* can be written and not read */
+	ENTITY_SESSION				/* reading it would sign a user on: nobody may */
+} EntityAccess;
+
+/*
+ * A parameter of a look-up.  Where column is set, equality with it supplies the
+ * value; else, and where no value is given, fixed is sent, or nothing at all.
+ */
+typedef struct EntityParameter
+{
+	const char *name;			/* as the remote side calls it */
+	const char *column;			/* or NULL */
+	int			flags;			/* the connector's own */
+	bool		required;		/* nothing can be read without it */
+	bool		one_of;			/* nothing can be read without one of these */
+	const char *fixed;			/* or NULL */
+	const char *select;			/* sent along with it, or NULL */
+} EntityParameter;
 
 typedef struct Entity
 {
@@ -62,11 +88,18 @@ typedef struct Entity
 	const char *key;			/* comma list, or NULL: none known */
 	const char *cursor;			/* column that moves with each change, or NULL */
 	const char *record_type;	/* for writes, or NULL */
-	bool		insertable;		/* takes rows by INSERT */
 	SizeClass	size;
 	const char *comment;
 	const EntityColumn *columns;
 	int			ncolumns;
+	bool		insertable;		/* takes rows by INSERT */
+	EntityAccess access;
+	const EntityParameter *parameters;
+	int			nparameters;
+	const char *insert_method;	/* of an entity that can be written, or NULL */
+	const char *insert_path;
+	const char *parent;			/* entity whose rows these belong to, or NULL */
+	const char *parent_member;	/* the array in there that holds them */
 } Entity;
 
 /*
@@ -89,6 +122,7 @@ typedef struct SourceColumn
 	bool		display;		/* the display text of it, not the value */
 	bool		code;
 	bool		inexact;		/* declared in a way that changes values: never compared remotely */
+	bool		parameter;		/* of a look-up: can be asked for by equality */
 } SourceColumn;
 
 /* Aggregates a connector may be asked for. */
@@ -264,6 +298,7 @@ typedef struct DiscoveredColumn
 	bool		not_null;
 	bool		display;
 	const char *comment;
+	const char *type;			/* where kind does not name one, or NULL */
 } DiscoveredColumn;
 
 typedef struct DiscoveredTable
@@ -314,7 +349,7 @@ typedef struct Connector
 	Reader	   *(*open) (Connection *conn, const RemoteQuery *query);
 	CellPage	   *(*next_page) (Reader *reader);
 	void		(*close) (Reader *reader);
-	double		(*count) (Connection *conn, const RemoteQuery *query);
+	double		(*count) (Connection *conn, const RemoteQuery *query);	/* NULL: the remote side can't */
 
 	/*
 	 * Writing; NULL where a connector can't.  A writer lives in the memory
@@ -325,7 +360,8 @@ typedef struct Connector
 	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
 	void		(*write_row) (Writer *writer, const FilterValue *const *values);
 
-	/* Looking around. */
+	/* Looking around.  Where discovery makes no requests it is given an outline. */
+	bool		discovers_locally;
 	List	   *(*discover) (Connection *conn, const ImportRequest *request);	/* DiscoveredTable * */
 	List	   *(*probe) (Connection *conn);	/* ProbeStep * */
 } Connector;
@@ -335,6 +371,9 @@ extern const Connector *connector_of_server(Oid serverid);	/* raises for other w
 extern const Entity *connector_find_entity(const Connector *connector, const char *name);
 extern const char *connector_nearest_entity(const Connector *connector, const char *name);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
+extern bool entity_is_parameter(const Entity *entity, const char *column);
+extern bool entity_needs_parameter(const Entity *entity);
+extern bool connector_has_option(const Connector *connector, const char *name, Oid context);
 
 /*
  * connection.c.  connection_open resolves a server and a user's mapping and

@@ -14,6 +14,8 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -229,9 +231,17 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 										   ALLOCSET_DEFAULT_SIZES);
 	reservoir_init_selection_state(&sample.reservoir, targrows);
 
-	total = sample.conn->connector->count(sample.conn,
-										  query_from_spec(&sample.spec, sample.tables));
-	read_sample(&sample, total);
+	if (sample.conn->connector->count != NULL)
+	{
+		total = sample.conn->connector->count(sample.conn,
+											  query_from_spec(&sample.spec, sample.tables));
+		read_sample(&sample, total);
+	}
+	else
+	{
+		read_rows(&sample, query_from_spec(&sample.spec, sample.tables));
+		total = sample.seen;
+	}
 	MemoryContextDelete(sample.row_cxt);
 	*totalrows = total;
 	*totaldeadrows = 0;
@@ -241,15 +251,41 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	return sample.nrows;
 }
 
+/* Is ANALYZE after everything in the database, rather than this table? */
+static bool
+analyzes_everything(void)
+{
+	ListCell   *lc;
+
+	if (ActivePortal == NULL)
+		return false;
+	foreach(lc, ActivePortal->stmts)
+	{
+		Node	   *stmt = lfirst_node(PlannedStmt, lc)->utilityStmt;
+
+		if (stmt != NULL && IsA(stmt, VacuumStmt) && ((VacuumStmt *) stmt)->rels == NIL)
+			return true;
+	}
+	return false;
+}
+
 /*
  * table_analyze
- *		AnalyzeForeignTable.
+ *		AnalyzeForeignTable.  False, which PostgreSQL reports as a warning, where
+ *		a table is not to be read, or not without being asked for something; an
+ *		error where such a table was named.
  */
 bool
 table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages)
 {
-	double		rows = size_class_rows(table_open_options(RelationGetRelid(relation)));
+	Table	   *table = table_open_options(RelationGetRelid(relation));
+	const Entity *entity = table->source->catalogue;
+	double		rows = size_class_rows(table);
 
+	if (entity != NULL && entity->access != ENTITY_TABLE && !analyzes_everything())
+		table_refuse_read(table);
+	if (entity != NULL && (entity->access != ENTITY_TABLE || entity_needs_parameter(entity)))
+		return false;
 	*func = acquire_sample;
 	*pages = Max(1, (BlockNumber) (rows / 100));
 	return true;

@@ -38,6 +38,7 @@ typedef struct Table
 extern Table *table_open_options(Oid relid);
 extern ValueKind kind_of_type(Oid type);
 extern double size_class_rows(const Table *table);
+extern void table_refuse_read(const Table *table);
 
 /* ---- condition.c ---- */
 

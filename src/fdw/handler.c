@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(makini_fdw_handler);
 PG_FUNCTION_INFO_V1(netsuite_fdw_validator);
+PG_FUNCTION_INFO_V1(asctrac_fdw_validator);
 
 /*
  * makini_fdw_handler
@@ -68,4 +69,14 @@ Datum
 netsuite_fdw_validator(PG_FUNCTION_ARGS)
 {
 	return validate("netsuite_fdw", fcinfo);
+}
+
+/*
+ * asctrac_fdw_validator
+ *		The same for asctrac_fdw.
+ */
+Datum
+asctrac_fdw_validator(PG_FUNCTION_ARGS)
+{
+	return validate("asctrac_fdw", fcinfo);
 }

@@ -38,6 +38,9 @@
 #define REQUEST_COST	200.0
 #define TRANSFER_COST	0.05
 
+/* More than any plan that can work: this one cannot. */
+#define MISSING_PARAMETER_COST	1.0e12
+
 /* ---------------------------------------------------------------------
  * Conditions
  * ---------------------------------------------------------------------
@@ -107,10 +110,13 @@ remote_rows(RelOptInfo *rel, RelState *state)
 {
 	ConditionContext cx;
 	Oid			userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
-	Connection *conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
+	Connection *conn;
 	RemoteQuery		query = {.limit = -1};
 	List	   *clauses = list_concat_copy(state->exact, state->superset);
 
+	if (state->connector->count == NULL)
+		return -1;
+	conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
 	context_init(&cx, state);
 	query.sources = list_make1(((Member *) linitial(state->members))->table->source);
 	query.where = filter_describe(build_where(&cx, extract_actual_clauses(clauses, false)),
@@ -137,6 +143,51 @@ names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 			return true;
 	}
 	return false;
+}
+
+/* Do conditions give a column a value to ask for? */
+static bool
+names_column(RelState *state, List *conditions, const char *column)
+{
+	ConditionContext cx;
+	ListCell   *lc;
+
+	context_init(&cx, state);
+	foreach(lc, conditions)
+	{
+		FilterVerdict verdict;
+		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+
+		if (filter != NULL && filter->column != NULL &&
+			((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
+			pg_strcasecmp(filter->column->name, column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What a look-up costs without the values it needs, over one that has them. */
+static Cost
+missing_parameter_cost(RelState *state, List *conditions)
+{
+	const Entity *entity = ((Member *) linitial(state->members))->table->source->catalogue;
+	bool		one_of = false;
+	bool		has_one = false;
+
+	if (entity == NULL || list_length(state->members) > 1)
+		return 0;
+	for (int i = 0; i < entity->nparameters; i++)
+	{
+		const EntityParameter *parameter = &entity->parameters[i];
+		bool		named = (parameter->required || parameter->one_of) &&
+			names_column(state, conditions, parameter->column);
+
+		if (parameter->required && !named)
+			return MISSING_PARAMETER_COST;
+		one_of |= parameter->one_of;
+		has_one |= parameter->one_of && named;
+	}
+	return one_of && !has_one ? MISSING_PARAMETER_COST : 0;
 }
 
 /* Is every column of the key set equal to a value?  The planner knows of no key without an index. */
@@ -331,7 +382,8 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 	List	   *pathkeys = order != NIL ? root->query_pathkeys : NIL;
 	QualCost	qual_cost;
 	Cost		startup,
-				total;
+				total,
+				missing;
 	ForeignPath *path;
 
 	extra->order = order;
@@ -343,6 +395,10 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 	}
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, rows, &qual_cost, &startup, &total);
+
+	missing = missing_parameter_cost(state, list_concat_copy(state->exact, state->superset));
+	startup += missing;
+	total += missing;
 
 	/* An ordered scan can't be read in several ranges at once. */
 	if (order != NIL && limit < 0)
@@ -397,7 +453,8 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	double		fetched;
 	QualCost	qual_cost;
 	Cost		startup,
-				total;
+				total,
+				missing;
 	ListCell   *lc;
 
 	outer = bms_union(outer, rel->lateral_relids);
@@ -416,6 +473,9 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 		fetched = info->ppi_rows = 1;
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, info->ppi_rows, &qual_cost, &startup, &total);
+	missing = missing_parameter_cost(state, remote);
+	startup += missing;
+	total += missing;
 	extra->limit = -1;
 	add_path(rel, (Path *)
 			 makini_create_foreignscan_path(root, rel, NULL, info->ppi_rows, startup, total, NIL,
