@@ -263,6 +263,37 @@ typedef struct Connection
 typedef struct Reader Reader;	/* each connector's own */
 typedef struct Writer Writer;	/* each connector's own */
 
+typedef struct Feed Feed;		/* each connector's own */
+
+/* Rows of one of the tables that a feed fills, in the order of its entity's columns. */
+typedef struct FeedPart
+{
+	const Entity *entity;
+	CellPage	page;
+	int		   *parents;		/* by row: the row it belongs to; NULL for the feed's own */
+} FeedPart;
+
+/* What a feed gives at a time; lives until the next is asked for. */
+typedef struct FeedBatch
+{
+	int			nparts;
+	FeedPart   *parts;			/* the feed's own first, then its children's */
+	CellPage	raw;			/* by row of the first part: all that was sent, as JSON */
+} FeedBatch;
+
+/*
+ * An answer to a row that a feed gave.  key holds the texts of the columns that
+ * Connector.acknowledge_key names, NULL for NULL.
+ */
+typedef struct Acknowledgement
+{
+	const char *const *key;
+	bool		accepted;
+	const char *message;		/* why not, or NULL */
+	bool		done;			/* set when the other side has taken it */
+	const char *error;			/* set when it refused this one alone */
+} Acknowledgement;
+
 /* One option of a server, user mapping, foreign table or column. */
 typedef enum OptionType
 {
@@ -359,6 +390,20 @@ typedef struct Connector
 	 */
 	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
 	void		(*write_row) (Writer *writer, const FilterValue *const *values);
+
+	/*
+	 * Feeds, of connectors that have such.  feed_next gives NULL at the end, and
+	 * raises what went wrong after all that came before it.  An answer has to be
+	 * stored as a whole before any of it is acknowledged: acknowledgements may
+	 * cover more rows than the one they name.
+	 */
+	Feed	   *(*feed_open) (Connection *conn, const Entity *entity);
+	FeedBatch  *(*feed_next) (Feed *feed);
+	void		(*feed_close) (Feed *feed);
+	const char *(*acknowledge_key) (const Entity *entity);	/* comma list, NULL: it takes none */
+	void		(*acknowledge) (Connection *conn, const Entity *entity,
+								List *acknowledgements);	/* Acknowledgement * */
+	List	   *(*check_drain) (Connection *conn, const Entity *entity);	/* ProbeStep * */
 
 	/* Looking around.  Where discovery makes no requests it is given an outline. */
 	bool		discovers_locally;

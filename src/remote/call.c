@@ -80,6 +80,7 @@ struct RemoteCall
 	RemoteUsage			  usage;		 /* of this call alone */
 	RemoteFault			  fault;
 	bool				  failed; /* DONE: fault counts, not response */
+	bool				  taken;  /* part of a streamed answer was given away */
 	RemoteResponse		 *response;
 };
 
@@ -241,7 +242,7 @@ back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 {
 	int delay;
 
-	if (!(safe || call->request.repeatable) || call->failures >= call->endpoint->max_retries)
+	if (!(safe || call->request.repeatable) || call->taken || call->failures >= call->endpoint->max_retries)
 	{
 		end_call(call, true);
 		return;
@@ -720,6 +721,40 @@ remote_call_wait_any(RemoteCall **calls, int n)
 	if (joined)
 		leave_queues();
 	return index;
+}
+
+static bool
+take(RemoteCall *call, const char **data, size_t *len)
+{
+	if ((call->state != CALL_SENDING && call->state != CALL_DONE) || call->transfer == NULL ||
+		!http_take(call->transfer, data, len))
+		return false;
+	call->taken = true;
+	return true;
+}
+
+bool
+remote_call_read(RemoteCall *call, const char **data, size_t *len)
+{
+	bool joined = false;
+	bool some;
+
+	if (call->state != CALL_DONE)
+		remote_poll();
+	while (!(some = take(call, data, len)) && call->state != CALL_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		joined |= join_queues();
+		if (call->state == CALL_DONE)
+			continue;
+		count_wait(call, reactor_wait(time_to_sleep(), reason_to_sleep(call)));
+		advance_all();
+	}
+	if (joined)
+		leave_queues();
+	if (!some && call->failed)
+		remote_raise(&call->fault, call->endpoint);
+	return some;
 }
 
 /* ---- the interface ---- */

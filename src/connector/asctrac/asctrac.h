@@ -9,8 +9,11 @@
  * can take only one call at a time.
  *
  * catalogue.c holds what there is, options.c turns options into a connection,
- * request.c writes requests, read.c runs look-ups, table_set.c reads the XML
- * that some of them answer with, classify.c says what an answer means.
+ * request.c writes requests, read.c runs look-ups, envelope.c opens what the
+ * interactive service answers and table_set.c the XML in some of that, answer.c
+ * reads what the host interface answers, cell.c tidies the cells of both, feed.c
+ * drains, acknowledge.c says what was drained, classify.c says what an answer
+ * means, check.c and probe.c look before the leap.
  *
  *-------------------------------------------------------------------------
  */
@@ -112,6 +115,39 @@ extern char *asctrac_describe(Connection *conn, const RemoteQuery *query, List *
 extern Reader *asctrac_open(Connection *conn, const RemoteQuery *query);
 extern CellPage *asctrac_next_page(Reader *reader);
 extern void asctrac_close(Reader *reader);
+
+/* envelope.c */
+extern void asctrac_envelope(const Entity *entity, const RemoteResponse *response,
+							 const PageColumns *columns, const char *const *names, int ncolumns,
+							 CellPage *page);
+extern bool asctrac_says_nothing_found(const char *message);
+pg_noreturn extern void asctrac_raise_refused(const Entity *entity, const char *message);
+
+/* cell.c */
+extern void asctrac_tidy_cell(const EntityColumn *known, Cell *cell);
+extern void asctrac_verify_text(const Entity *entity, const char *text, size_t len);
+
+/* answer.c */
+typedef struct AsctracAnswer AsctracAnswer;
+extern AsctracAnswer *asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity,
+										   const RemoteRequest *request);
+extern char *asctrac_answer_next(AsctracAnswer *answer, size_t *len);
+extern void asctrac_answer_count(AsctracAnswer *answer, int rows);
+extern int64 asctrac_answer_rows(const AsctracAnswer *answer);
+extern bool asctrac_answer_is_over(AsctracAnswer *answer);
+pg_noreturn extern void asctrac_answer_broken(const AsctracAnswer *answer, const PageError *error);
+
+/* feed.c */
+extern Feed *asctrac_feed_open(Connection *conn, const Entity *entity);
+extern FeedBatch *asctrac_feed_next(Feed *feed);
+extern void asctrac_feed_close(Feed *feed);
+
+/* acknowledge.c */
+extern const char *asctrac_acknowledge_key(const Entity *entity);
+extern void asctrac_acknowledge(Connection *conn, const Entity *entity, List *acknowledgements);
+
+/* check.c */
+extern List *asctrac_check_drain(Connection *conn, const Entity *entity);
 
 /* probe.c */
 extern List *asctrac_probe(Connection *conn);

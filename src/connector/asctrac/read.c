@@ -12,18 +12,13 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/memutils.h"
 
-#include "connector/array.h"
 #include "connector/asctrac/asctrac.h"
-#include "connector/asctrac/table_set.h"
 
-#define CHUNK_SIZE		(256 * 1024)
-#define MAX_ELEMENT		(64 * 1024 * 1024)
 #define MAX_ROWS		10000000
 
 /* A longer list is cheaper to filter here, where it may be. */
@@ -54,10 +49,9 @@ struct Reader
 	List	   *filters;		/* of Filter *: lists that were cut into calls */
 	int			next_call;
 	AsctracCall *call;			/* whose rows are being given */
-	ArrayReader *array;			/* what it answers with, or NULL */
-	bool		one_answer;		/* the rows of a call come at once */
+	AsctracAnswer *answer;		/* SHAPE_ARRAY: what it answers with */
+	bool		one_answer;		/* else: there are rows to be given */
 	CellPage	page;
-	int64		delivered;		/* rows of this call, for error messages */
 };
 
 /* ---------------------------------------------------------------------
@@ -394,7 +388,6 @@ release_reader(void *arg)
 
 	page_columns_free(reader->columns);
 	page_free(&reader->page);
-	array_free(reader->array);
 }
 
 static int
@@ -461,306 +454,19 @@ asctrac_open(Connection *conn, const RemoteQuery *query)
  * ---------------------------------------------------------------------
  */
 
-static RemoteResponse *
-send_call(Reader *reader)
-{
-	RemoteRequest request = {.method = reader->call->method,.repeatable = true};
-
-	request.url = psprintf("%s%s", reader->endpoint->base_url, reader->call->url);
-	request.headers = list_make1("Accept: application/json");
-	if (reader->call->body != NULL)
-	{
-		request.body = reader->call->body;
-		request.body_len = strlen(request.body);
-		request.headers = lappend(request.headers, "Content-Type: application/json; charset=utf-8");
-	}
-	return remote_request(reader->endpoint, &request);
-}
-
-pg_noreturn static void
-raise_broken(Reader *reader, const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("answer of server \"%s\" for \"%s\" cannot be read", reader->conn->server_name,
-					reader->entity->name),
-			 errdetail("%s, after row " INT64_FORMAT ".", detail, reader->delivered),
-			 errhint("Check base_url and rest_base_url of the server; the answer may have been cut on its way.")));
-}
-
-pg_noreturn static void
-raise_page_error(Reader *reader, const PageError *error)
-{
-	if (error->bad_text)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("a value of \"%s\" is no text", reader->entity->name),
-				 errdetail_internal("%s", error->message)));
-	raise_broken(reader, error->message);
-}
-
-pg_noreturn static void
-raise_refused(Reader *reader, const char *message)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("ASCTrac refused the look-up \"%s\"", reader->entity->name),
-			 message != NULL && *message != '\0' ?
-			 errdetail_internal("%s", asctrac_clean_text(message)) :
-			 errdetail("It gave no reason.")));
-}
-
-/* What the interactive service says where there is nothing to list. */
-static bool
-says_nothing_found(const char *message)
-{
-	size_t		len = message != NULL ? strlen(message) : 0;
-
-	while (len > 0 && (message[len - 1] == '.' || message[len - 1] == ' '))
-		len--;
-	return (len > 3 && pg_strncasecmp(message, "no ", 3) == 0) ||
-		(len > 10 && pg_strncasecmp(message + len - 10, " not found", 10) == 0);
-}
-
-/* Text goes into messages and cells: it has to be what it claims to be. */
 static void
-verify(Reader *reader, const char *text, size_t len)
+make_request(Reader *reader, RemoteRequest *request)
 {
-	if (!pg_verify_mbstr(PG_UTF8, text, (int) len, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("invalid byte sequence for encoding \"UTF8\" in \"%s\"",
-						reader->entity->name)));
-}
-
-/* ---------------------------------------------------------------------
- * The host interface: an array, or an object that says why there is none
- * ---------------------------------------------------------------------
- */
-
-/* {"ReturnCode":200,"Message":"No Records Found"}, or what went wrong. */
-static void
-take_model_response(Reader *reader, char *collection, size_t len)
-{
-	static const char *const names[] = {"ReturnCode", "Message"};
-	PageColumns *columns = make_columns(names, lengthof(names));
-	CellPage	page = {0};
-	PageError	error;
-	bool		empty = false;
-	char	   *message = NULL;
-
-	if (page_decode(&page, columns, collection, len, 1, &error) && page.nrows == 1)
-	{
-		message = page.cells[1].text ? pstrdup(page.cells[1].text) : NULL;
-		empty = page.cells[0].text != NULL && strcmp(page.cells[0].text, "200") == 0 &&
-			says_nothing_found(message);
-	}
-	page_free(&page);
-	page_columns_free(columns);
-	if (!empty)
-		raise_refused(reader, message);
-}
-
-static bool
-next_chunk(Reader *reader)
-{
-	size_t		len;
-	char	   *chunk = array_take(reader->array, &len);
-	PageError	error;
-
-	if (chunk != NULL)
-	{
-		verify(reader, chunk, len);
-		if (!page_decode(&reader->page, reader->columns, chunk, len, MAX_ROWS, &error))
-			raise_page_error(reader, &error);
-		return true;
-	}
-	if (array_state(reader->array) == ARRAY_BROKEN)
-		raise_broken(reader, array_error(reader->array));
-	if (array_state(reader->array) == ARRAY_OBJECT)
-	{
-		chunk = array_take_object(reader->array, &len);
-		if (chunk == NULL)
-			raise_broken(reader, array_error(reader->array));
-		verify(reader, chunk, len);
-		take_model_response(reader, chunk, len);
-		return false;
-	}
-	if (array_state(reader->array) != ARRAY_CLOSED)
-		raise_broken(reader, "the array does not end");
-	return false;
-}
-
-static void
-begin_array(Reader *reader, RemoteResponse *response)
-{
-	array_free(reader->array);
-	reader->array = NULL;
-
-	/* Older versions have neither an array nor an object for nothing. */
-	if (response->status == 204 || response->status == 404)
+	memset(request, 0, sizeof(*request));
+	request->method = reader->call->method;
+	request->repeatable = true;
+	request->url = psprintf("%s%s", reader->endpoint->base_url, reader->call->url);
+	request->headers = list_make1("Accept: application/json");
+	if (reader->call->body == NULL)
 		return;
-	reader->array = array_create(CHUNK_SIZE, MAX_ELEMENT);
-	if (reader->array == NULL || !array_push(reader->array, response->body, response->body_len))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-}
-
-/* ---------------------------------------------------------------------
- * The interactive service: an envelope
- * ---------------------------------------------------------------------
- */
-
-/* A text made a collection: an array as it is, an object as its only item. */
-static char *
-as_collection(const char *text, size_t *len)
-{
-	text += strspn(text, " \t\r\n");
-	if (*text == '[')
-	{
-		char	   *collection = psprintf("{\"items\":%s}", text);
-
-		*len = strlen(collection);
-		return collection;
-	}
-	if (*text == '{')
-	{
-		char	   *collection = psprintf("{\"items\":[%s]}", text);
-
-		*len = strlen(collection);
-		return collection;
-	}
-	return NULL;
-}
-
-/* Members of an object, or of the first of an array; the cells live in page. */
-static bool
-read_members(Reader *reader, const char *text, const char *const *names, int n, CellPage *page)
-{
-	PageColumns *columns = make_columns(names, n);
-	size_t		len;
-	char	   *collection = as_collection(text, &len);
-	PageError	error;
-	bool		read;
-
-	if (collection == NULL)
-	{
-		page_columns_free(columns);
-		raise_broken(reader, "it is neither an array nor an object");
-	}
-	read = page_decode(page, columns, collection, len, MAX_ROWS, &error);
-	page_columns_free(columns);
-	if (!read)
-		raise_page_error(reader, &error);
-	return page->nrows > 0;
-}
-
-static void
-take_rows(Reader *reader, const char *text)
-{
-	size_t		len;
-	char	   *collection = as_collection(text, &len);
-	PageError	error;
-
-	if (collection == NULL)
-		raise_broken(reader, "what it says is neither an array nor an object");
-	if (!page_decode(&reader->page, reader->columns, collection, len, MAX_ROWS, &error))
-		raise_page_error(reader, &error);
-}
-
-/* "OK" and behind it the table set. */
-static void
-take_table_set(Reader *reader, const char *text)
-{
-	char	   *xml;
-	PageError	error;
-
-	if (strncmp(text, "OK", 2) != 0)
-	{
-		if (!says_nothing_found(text))
-			raise_refused(reader, text);
-		return;
-	}
-	xml = pstrdup(text + 2);
-	if (!table_set_decode(&reader->page, reader->names, Max(page_width(reader), 1),
-						  reader->detail->member, xml, strlen(xml), MAX_ROWS, &error))
-		raise_page_error(reader, &error);
-}
-
-static char *
-member_of(Reader *reader, const char *text, const char *name)
-{
-	CellPage	page = {0};
-	char	   *member = NULL;
-
-	if (read_members(reader, text, &name, 1, &page) && page.cells[0].text != NULL)
-		member = pnstrdup(page.cells[0].text, page.cells[0].len);
-	page_free(&page);
-	return member;
-}
-
-static void
-take_message(Reader *reader, const char *text)
-{
-	const char *rows = text;
-
-	if (text[0] == '\0')
-		return;
-	switch (reader->detail->shape)
-	{
-		case SHAPE_MEMBER:
-			rows = member_of(reader, text, reader->detail->member);
-			if (rows != NULL)
-				take_rows(reader, rows);
-			break;
-		case SHAPE_XML:
-			if (text[strspn(text, " \t\r\n")] == '{')
-				rows = member_of(reader, text, "DetailXMLInfo");
-			if (rows != NULL && rows[0] != '\0')
-				take_table_set(reader, rows);
-			break;
-		default:
-			take_rows(reader, rows);
-			break;
-	}
-}
-
-/* A page of no rows, until something fills it. */
-static void
-clear_page(Reader *reader)
-{
-	reader->page.nrows = 0;
-	reader->page.has_more = false;
-}
-
-static void
-open_envelope(Reader *reader, RemoteResponse *response)
-{
-	static const char *const names[] = {"successful", "ErrorMessage", "DataMessage"};
-	CellPage	page = {0};
-	bool		successful;
-	char	   *message = NULL;
-	char	   *data = NULL;
-
-	clear_page(reader);
-	verify(reader, response->body, response->body_len);
-	if (strlen(response->body) != response->body_len)
-		raise_broken(reader, "there is a NUL in it");
-	if (!read_members(reader, response->body, names, lengthof(names), &page))
-		raise_broken(reader, "it is empty");
-	successful = page.cells[0].text != NULL && strcmp(page.cells[0].text, "true") == 0;
-	if (page.cells[1].text != NULL)
-		message = pstrdup(page.cells[1].text);
-	if (page.cells[2].text != NULL)
-		data = pstrdup(page.cells[2].text);
-	if (page.cells[0].text == NULL && data == NULL)
-		data = response->body;	/* some answer without an envelope */
-	else if (!successful && !says_nothing_found(message))
-		raise_refused(reader, message);
-	else if (!successful)
-		data = NULL;
-	page_free(&page);
-	if (data != NULL)
-		take_message(reader, data);
+	request->body = reader->call->body;
+	request->body_len = strlen(request->body);
+	request->headers = lappend(request->headers, "Content-Type: application/json; charset=utf-8");
 }
 
 /* ---------------------------------------------------------------------
@@ -772,57 +478,6 @@ static Cell *
 cell_at(Reader *reader, int row, int column)
 {
 	return &reader->page.cells[(size_t) row * reader->page.ncolumns + column];
-}
-
-static bool
-begins(const Cell *cell, const char *text)
-{
-	size_t		len = strlen(text);
-
-	return cell->len >= len && memcmp(cell->text, text, len) == 0;
-}
-
-/* The ways in which .NET says that there is no value. */
-static bool
-is_none(const EntityColumn *known, const Cell *cell)
-{
-	if (cell->len == 0)
-		return known->type == NULL || cell->quoted;
-	if (known->kind != VALUE_TIMESTAMP && known->kind != VALUE_TIMESTAMPTZ)
-		return false;
-	return begins(cell, "0001-01-01T00:00:00") ||
-		(asctrac_none_is_1900(known) && begins(cell, "1900-01-01T00:00:00"));
-}
-
-/* Whole numbers may come as doubles: 123.0. */
-static void
-cut_fraction(Cell *cell)
-{
-	char	   *point = memchr(cell->text, '.', cell->len);
-
-	if (point == NULL || strspn(point + 1, "0") != cell->len - (point + 1 - cell->text))
-		return;
-	*point = '\0';
-	cell->len = (uint32_t) (point - cell->text);
-}
-
-static void
-tidy_cell(const EntityColumn *known, Cell *cell)
-{
-	if (cell->text == NULL)
-		return;
-	if (is_none(known, cell))
-		cell->text = NULL;
-	else if (known->kind == VALUE_INTEGER)
-		cut_fraction(cell);
-	else if (known->kind == VALUE_BOOLEAN)
-	{
-		/* The decoder's quick form. */
-		if (begins(cell, "true"))
-			cell->text[0] = 'T', cell->text[1] = '\0', cell->len = 1;
-		else if (begins(cell, "false"))
-			cell->text[0] = 'F', cell->text[1] = '\0', cell->len = 1;
-	}
 }
 
 static const char *
@@ -850,16 +505,6 @@ fill_sent(Reader *reader, int column, Cell *cell)
 		return;
 	cell->text = unconstify(char *, text);
 	cell->len = (uint32_t) strlen(text);
-}
-
-static void
-convert_cell(Cell *cell)
-{
-	if (cell->text == NULL || GetDatabaseEncoding() == PG_UTF8)
-		return;
-	cell->text = pg_any_to_server(cell->text, (int) cell->len, PG_UTF8);
-	cell->len = (uint32_t) strlen(cell->text);
-	cell->quoted = false;
 }
 
 /*
@@ -905,8 +550,8 @@ is_failure(Reader *reader, int row)
 	if (successful->text == NULL || strcmp(successful->text, "false") != 0 ||
 		message->text == NULL || message->len == 0)
 		return false;
-	if (!says_nothing_found(message->text))
-		raise_refused(reader, message->text);
+	if (!asctrac_says_nothing_found(message->text))
+		asctrac_raise_refused(reader->entity, message->text);
 	return true;
 }
 
@@ -923,15 +568,10 @@ tidy_page(Reader *reader)
 		{
 			Cell	   *cell = cell_at(reader, row, i);
 
-			if (reader->known[i] == NULL)
-				continue;
-			if (asctrac_is_sent(reader->known[i]))
+			if (reader->known[i] != NULL && asctrac_is_sent(reader->known[i]))
 				fill_sent(reader, i, cell);
 			else
-			{
-				tidy_cell(reader->known[i], cell);
-				convert_cell(cell);
-			}
+				asctrac_tidy_cell(reader->known[i], cell);
 		}
 		if (!belongs_to_call(reader, row))
 			continue;
@@ -940,7 +580,6 @@ tidy_page(Reader *reader)
 				   sizeof(Cell) * reader->page.ncolumns);
 		kept++;
 	}
-	reader->delivered += reader->page.nrows;
 	reader->page.nrows = kept;
 }
 
@@ -952,40 +591,53 @@ tidy_page(Reader *reader)
 static void
 start_next_call(Reader *reader)
 {
-	RemoteResponse *response;
+	RemoteRequest request;
 
 	MemoryContextReset(reader->call_cxt);
 	MemoryContextSwitchTo(reader->call_cxt);
 	reader->call = list_nth(reader->calls, reader->next_call++);
-	reader->delivered = 0;
-	response = send_call(reader);
+	make_request(reader, &request);
 	if (reader->detail->shape == SHAPE_ARRAY)
-		begin_array(reader, response);
+		reader->answer = asctrac_answer_start(reader->endpoint, reader->entity, &request);
 	else
 	{
-		open_envelope(reader, response);
+		asctrac_envelope(reader->entity, remote_request(reader->endpoint, &request),
+						 reader->columns, reader->names, Max(page_width(reader), 1), &reader->page);
 		reader->one_answer = true;
 	}
+}
+
+static bool
+next_chunk(Reader *reader)
+{
+	PageError	error;
+	size_t		len;
+	char	   *chunk;
+
+	if (reader->answer == NULL)
+		return false;
+	chunk = asctrac_answer_next(reader->answer, &len);
+	if (chunk == NULL)
+	{
+		reader->answer = NULL;
+		return false;
+	}
+	if (!page_decode(&reader->page, reader->columns, chunk, len, MAX_ROWS, &error))
+		asctrac_answer_broken(reader->answer, &error);
+	asctrac_answer_count(reader->answer, reader->page.nrows);
+	if (asctrac_answer_is_over(reader->answer))
+		reader->answer = NULL;
+	return true;
 }
 
 /* Is there a page for the caller in what has been answered? */
 static bool
 page_of_answer(Reader *reader)
 {
-	if (reader->one_answer)
-	{
-		reader->one_answer = false;
-		return true;
-	}
-	return reader->array != NULL && next_chunk(reader);
-}
+	bool		one_answer = reader->one_answer;
 
-static bool
-may_go_on(Reader *reader)
-{
-	return reader->next_call < list_length(reader->calls) ||
-		(reader->detail->shape == SHAPE_ARRAY && reader->array != NULL &&
-		 array_state(reader->array) != ARRAY_CLOSED);
+	reader->one_answer = false;
+	return one_answer || next_chunk(reader);
 }
 
 /*
@@ -1009,7 +661,8 @@ asctrac_next_page(Reader *reader)
 	if (found)
 	{
 		tidy_page(reader);
-		reader->page.has_more = may_go_on(reader);
+		reader->page.has_more = reader->answer != NULL ||
+			reader->next_call < list_length(reader->calls);
 	}
 	MemoryContextSwitchTo(old);
 	return found ? &reader->page : NULL;
