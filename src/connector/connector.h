@@ -263,6 +263,13 @@ typedef struct Connection
 typedef struct Reader Reader;	/* each connector's own */
 typedef struct Writer Writer;	/* each connector's own */
 
+/* How far the rows handed over have come. */
+typedef struct WriteProgress
+{
+	int			row;			/* of those handed over: the one being dealt with */
+	int64		taken;			/* by the remote side, altogether */
+} WriteProgress;
+
 typedef struct Feed Feed;		/* each connector's own */
 
 /* Rows of one of the tables that a feed fills, in the order of its entity's columns. */
@@ -384,12 +391,14 @@ typedef struct Connector
 
 	/*
 	 * Writing; NULL where a connector can't.  A writer lives in the memory
-	 * context it was begun in.  Values come in the order of columns, NULL for
-	 * SQL NULL; the row has been taken by the remote side when write_row is
-	 * back.
+	 * context it was begun in.  Values of a row come in the order of columns,
+	 * NULL for SQL NULL; the rows have been taken by the remote side when
+	 * write_rows is back.  write_batch: how many are worth handing over at once.
 	 */
 	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
-	void		(*write_row) (Writer *writer, const FilterValue *const *values);
+	void		(*write_rows) (Writer *writer, const FilterValue *const *const *rows, int n,
+							   WriteProgress *progress);
+	int			(*write_batch) (const Source *source);
 
 	/*
 	 * Feeds, of connectors that have such.  feed_next gives NULL at the end, and

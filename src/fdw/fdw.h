@@ -186,6 +186,9 @@ extern void write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *f
 extern void write_begin_routed(ModifyTableState *state, ResultRelInfo *relinfo);
 extern TupleTableSlot *write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
 									TupleTableSlot *plan_slot);
+extern TupleTableSlot **write_batch(EState *estate, ResultRelInfo *relinfo, TupleTableSlot **slots,
+									TupleTableSlot **plan_slots, int *n);
+extern int	write_batch_size(ResultRelInfo *relinfo);
 extern void write_end(EState *estate, ResultRelInfo *relinfo);
 
 /* ---- decode.c ---- */

@@ -44,6 +44,8 @@ makini_fdw_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignModify = write_begin;
 	routine->BeginForeignInsert = write_begin_routed;
 	routine->ExecForeignInsert = write_insert;
+	routine->ExecForeignBatchInsert = write_batch;
+	routine->GetForeignModifyBatchSize = write_batch_size;
 	routine->EndForeignModify = write_end;
 	routine->EndForeignInsert = write_end;
 	routine->AnalyzeForeignTable = table_analyze;

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * modify.c
- *		INSERT into foreign tables whose remote side takes rows: one by one, by
- *		COPY, and through partitions.
+ *		INSERT into foreign tables whose remote side takes rows: one by one, in
+ *		batches, by COPY, and through partitions.
  *
- * Each row is sent as it comes: nothing remote can be rolled back, so there is
- * nothing to be gained by holding rows back.  Every column is sent, given or
- * not, because what an import isn't told it may overwrite with its own
- * default.  What may be written, and how, the connector says.
+ * Nothing remote can be rolled back, so that there is nothing to be gained by
+ * holding rows back: each goes out as it comes, or with the few of its batch.
+ * Every column is sent, given or not, because what an import isn't told it may
+ * overwrite with its own default.  What may be written, and how, the connector
+ * says.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@
 #include "access/table.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
+#include "parser/scansup.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -32,11 +33,18 @@ typedef struct RemoteWrite
 	AttrNumber *attnums;		/* of the columns sent */
 	Oid		   *types;
 	int			ncolumns;
-	const FilterValue **values; /* of one row; NULL for NULL */
-	MemoryContext row_cxt;
-	int64		row;
+	MemoryContext batch_cxt;
+	int64		before;			/* rows of the batches before this one */
+	WriteProgress progress;
 	RemoteUsage usage;
 } RemoteWrite;
+
+static bool
+takes_rows(const Table *table)
+{
+	return table->connector->begin_write != NULL && table->source->catalogue != NULL &&
+		table->source->catalogue->insertable;
+}
 
 /*
  * write_updatable
@@ -45,12 +53,52 @@ typedef struct RemoteWrite
 int
 write_updatable(Relation rel)
 {
-	Table	   *table = table_open_options(RelationGetRelid(rel));
+	return takes_rows(table_open_options(RelationGetRelid(rel))) ? 1 << CMD_INSERT : 0;
+}
 
-	if (table->connector->begin_write == NULL || table->source->catalogue == NULL ||
-		!table->source->catalogue->insertable)
-		return 0;
-	return 1 << CMD_INSERT;
+/* ---------------------------------------------------------------------
+ * Refusing
+ * ---------------------------------------------------------------------
+ */
+
+static void
+refuse_conflict(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("ON CONFLICT is not supported on foreign tables of makini"),
+			 errdetail("An import replaces what has the same key by itself.")));
+}
+
+static void
+refuse_insert(const Table *table)
+{
+	const Entity *entity = table->source->catalogue;
+	const char *name = get_rel_name(table->relid);
+
+	if (entity != NULL && entity->parent != NULL && entity->access == ENTITY_IMPORT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of foreign table \"%s\" are written inside those of \"%s\" only",
+						name, entity->parent),
+				 errhint("INSERT INTO %s with an array of them in column \"%s\".", entity->parent,
+						 downcase_truncate_identifier(entity->parent_member,
+													  strlen(entity->parent_member), false))));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("foreign table \"%s\" does not allow inserts", name),
+			 errdetail("The remote side takes no rows there.")));
+}
+
+static void
+refuse_change(const Table *table, CmdType operation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg(operation == CMD_DELETE ? "cannot delete from foreign table \"%s\"" :
+					operation == CMD_UPDATE ? "cannot update foreign table \"%s\"" :
+					"cannot merge into foreign table \"%s\"", get_rel_name(table->relid)),
+			 takes_rows(table) ? errhint("INSERT a row with the same key, which replaces what is there.") : 0));
 }
 
 /*
@@ -60,16 +108,22 @@ write_updatable(Relation rel)
 List *
 write_plan(PlannerInfo *root, ModifyTable *plan, Index result_relation, int subplan_index)
 {
-	(void) root;
-	(void) result_relation;
+	Table	   *table = table_open_options(planner_rt_fetch(result_relation, root)->relid);
+
 	(void) subplan_index;
+	if (plan->operation != CMD_INSERT)
+		refuse_change(table, plan->operation);
+	if (!takes_rows(table))
+		refuse_insert(table);
 	if (plan->onConflictAction != ONCONFLICT_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT is not supported on foreign tables of makini"),
-				 errdetail("An import replaces what has the same key by itself.")));
+		refuse_conflict();
 	return NIL;
 }
+
+/* ---------------------------------------------------------------------
+ * Beginning
+ * ---------------------------------------------------------------------
+ */
 
 static void
 list_columns(RemoteWrite *write, TupleDesc desc, List **columns)
@@ -84,11 +138,15 @@ list_columns(RemoteWrite *write, TupleDesc desc, List **columns)
 		write->types[write->ncolumns++] = TupleDescAttr(desc, i)->atttypid;
 		*columns = lappend(*columns, write->table->columns[i]);
 	}
-	write->values = palloc0(sizeof(FilterValue *) * Max(1, write->ncolumns));
 }
 
+/*
+ * The limit of requests per statement is for scans that turn out larger than
+ * they were thought.  A row is a request, as many as were given, and half a
+ * COPY would be worse than a long one.
+ */
 static void
-begin_write(ResultRelInfo *relinfo, EState *estate, Oid userid)
+begin_write(ResultRelInfo *relinfo, Oid userid)
 {
 	Relation	rel = relinfo->ri_RelationDesc;
 	RemoteWrite *write = palloc0(sizeof(RemoteWrite));
@@ -98,11 +156,10 @@ begin_write(ResultRelInfo *relinfo, EState *estate, Oid userid)
 	list_columns(write, RelationGetDescr(rel), &columns);
 	write->conn = connection_open(write->table->serverid, userid, REMOTE_USE_WRITE);
 	write->conn->endpoint.usage = &write->usage;
-	write->conn->endpoint.budget = statement_budget(estate);
 	write->writer = write->table->connector->begin_write(write->conn, write->table->source,
 														 columns);
-	write->row_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini write row",
-										   ALLOCSET_DEFAULT_SIZES);
+	write->batch_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini write batch",
+											 ALLOCSET_DEFAULT_SIZES);
 	relinfo->ri_FdwState = write;
 }
 
@@ -118,7 +175,7 @@ write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
 	(void) subplan_index;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	begin_write(relinfo, state->ps.state, makini_result_user(relinfo, state->ps.state));
+	begin_write(relinfo, makini_result_user(relinfo, state->ps.state));
 }
 
 /*
@@ -128,16 +185,38 @@ write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
 void
 write_begin_routed(ModifyTableState *state, ResultRelInfo *relinfo)
 {
-	if (write_updatable(relinfo->ri_RelationDesc) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("foreign table \"%s\" does not allow inserts",
-						RelationGetRelationName(relinfo->ri_RelationDesc))));
-	if (state->ps.plan != NULL && IsA(state->ps.plan, ModifyTable) &&
-		((ModifyTable *) state->ps.plan)->onConflictAction != ONCONFLICT_NONE)
-		write_plan(NULL, (ModifyTable *) state->ps.plan, 0, 0);
-	begin_write(relinfo, state->ps.state, GetUserId());
+	Table	   *table = table_open_options(RelationGetRelid(relinfo->ri_RelationDesc));
+	ModifyTable *plan = (ModifyTable *) state->ps.plan;
+
+	if (!takes_rows(table))
+		refuse_insert(table);
+	if (plan != NULL && IsA(plan, ModifyTable) && plan->onConflictAction != ONCONFLICT_NONE)
+		refuse_conflict();
+	begin_write(relinfo, GetUserId());
 }
+
+/*
+ * write_batch_size
+ *		GetForeignModifyBatchSize: one where something wants to see each row
+ *		when it is there.
+ */
+int
+write_batch_size(ResultRelInfo *relinfo)
+{
+	RemoteWrite *write = relinfo->ri_FdwState;
+	TriggerDesc *triggers = relinfo->ri_TrigDesc;
+
+	if (write == NULL || write->table->connector->write_batch == NULL ||
+		relinfo->ri_projectReturning != NULL || relinfo->ri_WithCheckOptions != NIL ||
+		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row)))
+		return 1;
+	return write->table->connector->write_batch(write->table->source);
+}
+
+/* ---------------------------------------------------------------------
+ * Rows
+ * ---------------------------------------------------------------------
+ */
 
 static void
 write_context(void *arg)
@@ -145,45 +224,77 @@ write_context(void *arg)
 	ResultRelInfo *relinfo = arg;
 	RemoteWrite *write = relinfo->ri_FdwState;
 
+	if (write->progress.taken > 0)
+		errcontext("the remote side keeps rows it has taken, " INT64_FORMAT " so far",
+				   write->progress.taken);
 	errcontext("foreign table \"%s\", row " INT64_FORMAT,
-			   RelationGetRelationName(relinfo->ri_RelationDesc), write->row);
+			   RelationGetRelationName(relinfo->ri_RelationDesc),
+			   write->before + write->progress.row + 1);
+}
+
+static const FilterValue *const *
+values_of(const RemoteWrite *write, TupleTableSlot *slot)
+{
+	const FilterValue **values = palloc(sizeof(FilterValue *) * Max(1, write->ncolumns));
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < write->ncolumns; i++)
+	{
+		int			at = write->attnums[i] - 1;
+
+		values[i] = slot->tts_isnull[at] ? NULL :
+			value_of_datum(slot->tts_values[at], write->types[i]);
+	}
+	return values;
 }
 
 /*
- * write_insert
- *		ExecForeignInsert.  The row comes back as it was sent: the remote side
- *		says nothing of what it made of it.
+ * write_batch
+ *		ExecForeignBatchInsert.  The rows come back as they were sent: the
+ *		remote side says nothing of what it made of them.
  */
-TupleTableSlot *
-write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
-			 TupleTableSlot *plan_slot)
+TupleTableSlot **
+write_batch(EState *estate, ResultRelInfo *relinfo, TupleTableSlot **slots,
+			TupleTableSlot **plan_slots, int *n)
 {
 	RemoteWrite *write = relinfo->ri_FdwState;
+	const FilterValue *const **rows;
 	ErrorContextCallback context;
 	MemoryContext old;
 
 	(void) estate;
-	(void) plan_slot;
+	(void) plan_slots;
 	context.callback = write_context;
 	context.arg = relinfo;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	write->row++;
-	slot_getallattrs(slot);
-	MemoryContextReset(write->row_cxt);
-	old = MemoryContextSwitchTo(write->row_cxt);
-	for (int i = 0; i < write->ncolumns; i++)
+	MemoryContextReset(write->batch_cxt);
+	old = MemoryContextSwitchTo(write->batch_cxt);
+	rows = palloc(sizeof(*rows) * *n);
+	for (int i = 0; i < *n; i++)
 	{
-		int			at = write->attnums[i] - 1;
-
-		write->values[i] = slot->tts_isnull[at] ? NULL :
-			value_of_datum(slot->tts_values[at], write->types[i]);
+		write->progress.row = i;
+		rows[i] = values_of(write, slots[i]);
 	}
-	write->table->connector->write_row(write->writer, write->values);
+	write->table->connector->write_rows(write->writer, rows, *n, &write->progress);
+	write->before += *n;
 	MemoryContextSwitchTo(old);
 	error_context_stack = context.previous;
-	return slot;
+	return slots;
+}
+
+/*
+ * write_insert
+ *		ExecForeignInsert.
+ */
+TupleTableSlot *
+write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
+			 TupleTableSlot *plan_slot)
+{
+	int			n = 1;
+
+	return write_batch(estate, relinfo, &slot, &plan_slot, &n)[0];
 }
 
 /*
@@ -197,6 +308,6 @@ write_end(EState *estate, ResultRelInfo *relinfo)
 
 	(void) estate;
 	if (write != NULL)
-		MemoryContextDelete(write->row_cxt);
+		MemoryContextDelete(write->batch_cxt);
 	relinfo->ri_FdwState = NULL;
 }

@@ -80,6 +80,7 @@ extern const AsctracDetail *asctrac_detail(const Entity *entity);
 extern bool asctrac_is_sent(const EntityColumn *column);
 extern bool asctrac_is_of_parent(const EntityColumn *column);
 extern bool asctrac_none_is_1900(const EntityColumn *column);
+extern bool asctrac_is_unused(const EntityColumn *column);
 extern List *asctrac_discover(Connection *conn, const ImportRequest *request);
 
 /* classify.c */
@@ -108,6 +109,7 @@ typedef struct AsctracCall
 extern AsctracCall *asctrac_call(const Entity *entity, const char *user, const char *site,
 								 const char *time_zone, bool plain, List *values);
 extern void asctrac_refuse_missing(const Entity *entity, const AsctracCall *call);
+extern void asctrac_append_escaped(StringInfo out, const char *text);
 
 /* read.c */
 extern FilterVerdict asctrac_judge(const Filter *leaf);
@@ -148,6 +150,12 @@ extern void asctrac_acknowledge(Connection *conn, const Entity *entity, List *ac
 
 /* check.c */
 extern List *asctrac_check_drain(Connection *conn, const Entity *entity);
+
+/* write.c */
+extern Writer *asctrac_begin_write(Connection *conn, const Source *source, List *columns);
+extern void asctrac_write_rows(Writer *writer, const FilterValue *const *const *rows, int n,
+							   WriteProgress *progress);
+extern int	asctrac_write_batch(const Source *source);
 
 /* probe.c */
 extern List *asctrac_probe(Connection *conn);

@@ -38,6 +38,7 @@
  *			OF_PARENT	not in the row: taken from the row above, or from its
  *						place in there
  *			NONE_1900	1900-01-01 stands for none
+ *			UNUSED		an import accepts it and makes no use of it
  *
  *-------------------------------------------------------------------------
  */
@@ -50,6 +51,7 @@
 #define SENT		2
 #define OF_PARENT	4
 #define NONE_1900	8
+#define UNUSED		16
 
 /* Of parameters; the numbers of asctrac.h beside these. */
 #define ONE_OF		16
@@ -195,6 +197,12 @@ bool
 asctrac_none_is_1900(const EntityColumn *column)
 {
 	return (column->marks & NONE_1900) != 0;
+}
+
+bool
+asctrac_is_unused(const EntityColumn *column)
+{
+	return (column->marks & UNUSED) != 0;
 }
 
 /* ---------------------------------------------------------------------

@@ -44,17 +44,15 @@ typedef struct Writer
  * ---------------------------------------------------------------------
  */
 
-static void
-append_escaped(const Writer *writer, StringInfo out, const char *text)
+/*
+ * asctrac_append_escaped
+ *		A text as it stands in the query string of an address.
+ */
+void
+asctrac_append_escaped(StringInfo out, const char *text)
 {
-	char	   *utf8;
+	char	   *utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 
-	if (writer->plain)
-	{
-		appendStringInfoString(out, text);
-		return;
-	}
-	utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 	for (const unsigned char *p = (const unsigned char *) utf8; *p != '\0'; p++)
 	{
 		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
@@ -63,6 +61,15 @@ append_escaped(const Writer *writer, StringInfo out, const char *text)
 		else
 			appendStringInfo(out, "%%%02X", *p);
 	}
+}
+
+static void
+append_escaped(const Writer *writer, StringInfo out, const char *text)
+{
+	if (writer->plain)
+		appendStringInfoString(out, text);
+	else
+		asctrac_append_escaped(out, text);
 }
 
 static void
