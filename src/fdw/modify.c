@@ -27,16 +27,16 @@
 /* What a result relation keeps while rows go into it. */
 typedef struct RemoteWrite
 {
-	Table	   *table;
-	Connection *conn;
-	Writer	   *writer;
-	AttrNumber *attnums;		/* of the columns sent */
-	Oid		   *types;
-	int			ncolumns;
+	Table		 *table;
+	Connection	 *conn;
+	Writer		 *writer;
+	AttrNumber	 *attnums; /* of the columns sent */
+	Oid			 *types;
+	int			  ncolumns;
 	MemoryContext batch_cxt;
-	int64		before;			/* rows of the batches before this one */
+	int64		  before; /* rows of the batches before this one */
 	WriteProgress progress;
-	RemoteUsage usage;
+	RemoteUsage	  usage;
 } RemoteWrite;
 
 static bool
@@ -74,7 +74,7 @@ static void
 refuse_insert(const Table *table)
 {
 	const Entity *entity = table->source->catalogue;
-	const char *name = get_rel_name(table->relid);
+	const char	 *name = get_rel_name(table->relid);
 
 	if (entity != NULL && entity->parent != NULL && entity->access == ENTITY_IMPORT)
 		ereport(ERROR,
@@ -95,10 +95,13 @@ refuse_change(const Table *table, CmdType operation)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg(operation == CMD_DELETE ? "cannot delete from foreign table \"%s\"" :
-					operation == CMD_UPDATE ? "cannot update foreign table \"%s\"" :
-					"cannot merge into foreign table \"%s\"", get_rel_name(table->relid)),
-			 takes_rows(table) ? errhint("INSERT a row with the same key, which replaces what is there.") : 0));
+			 errmsg(operation == CMD_DELETE		? "cannot delete from foreign table \"%s\"" :
+						operation == CMD_UPDATE ? "cannot update foreign table \"%s\"" :
+												  "cannot merge into foreign table \"%s\"",
+					get_rel_name(table->relid)),
+			 takes_rows(table) ?
+				 errhint("INSERT a row with the same key, which replaces what is there.") :
+				 0));
 }
 
 /*
@@ -108,7 +111,7 @@ refuse_change(const Table *table, CmdType operation)
 List *
 write_plan(PlannerInfo *root, ModifyTable *plan, Index result_relation, int subplan_index)
 {
-	Table	   *table = table_open_options(planner_rt_fetch(result_relation, root)->relid);
+	Table *table = table_open_options(planner_rt_fetch(result_relation, root)->relid);
 
 	(void) subplan_index;
 	if (plan->operation != CMD_INSERT)
@@ -148,18 +151,17 @@ list_columns(RemoteWrite *write, TupleDesc desc, List **columns)
 static void
 begin_write(ResultRelInfo *relinfo, Oid userid)
 {
-	Relation	rel = relinfo->ri_RelationDesc;
+	Relation	 rel = relinfo->ri_RelationDesc;
 	RemoteWrite *write = palloc0(sizeof(RemoteWrite));
-	List	   *columns = NIL;
+	List		*columns = NIL;
 
 	write->table = table_open_options(RelationGetRelid(rel));
 	list_columns(write, RelationGetDescr(rel), &columns);
 	write->conn = connection_open(write->table->serverid, userid, REMOTE_USE_WRITE);
 	write->conn->endpoint.usage = &write->usage;
-	write->writer = write->table->connector->begin_write(write->conn, write->table->source,
-														 columns);
-	write->batch_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini write batch",
-											 ALLOCSET_DEFAULT_SIZES);
+	write->writer = write->table->connector->begin_write(write->conn, write->table->source, columns);
+	write->batch_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini write batch", ALLOCSET_DEFAULT_SIZES);
 	relinfo->ri_FdwState = write;
 }
 
@@ -168,8 +170,8 @@ begin_write(ResultRelInfo *relinfo, Oid userid)
  *		BeginForeignModify.
  */
 void
-write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
-			int subplan_index, int eflags)
+write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private, int subplan_index,
+			int eflags)
 {
 	(void) fdw_private;
 	(void) subplan_index;
@@ -185,7 +187,7 @@ write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
 void
 write_begin_routed(ModifyTableState *state, ResultRelInfo *relinfo)
 {
-	Table	   *table = table_open_options(RelationGetRelid(relinfo->ri_RelationDesc));
+	Table		*table = table_open_options(RelationGetRelid(relinfo->ri_RelationDesc));
 	ModifyTable *plan = (ModifyTable *) state->ps.plan;
 
 	if (!takes_rows(table))
@@ -222,7 +224,7 @@ static void
 write_context(void *arg)
 {
 	ResultRelInfo *relinfo = arg;
-	RemoteWrite *write = relinfo->ri_FdwState;
+	RemoteWrite	  *write = relinfo->ri_FdwState;
 
 	if (write->progress.taken > 0)
 		errcontext("the remote side keeps rows it has taken, " INT64_FORMAT " so far",
@@ -240,10 +242,10 @@ values_of(const RemoteWrite *write, TupleTableSlot *slot)
 	slot_getallattrs(slot);
 	for (int i = 0; i < write->ncolumns; i++)
 	{
-		int			at = write->attnums[i] - 1;
+		int at = write->attnums[i] - 1;
 
-		values[i] = slot->tts_isnull[at] ? NULL :
-			value_of_datum(slot->tts_values[at], write->types[i]);
+		values[i] =
+			slot->tts_isnull[at] ? NULL : value_of_datum(slot->tts_values[at], write->types[i]);
 	}
 	return values;
 }
@@ -257,10 +259,10 @@ TupleTableSlot **
 write_batch(EState *estate, ResultRelInfo *relinfo, TupleTableSlot **slots,
 			TupleTableSlot **plan_slots, int *n)
 {
-	RemoteWrite *write = relinfo->ri_FdwState;
+	RemoteWrite				  *write = relinfo->ri_FdwState;
 	const FilterValue *const **rows;
-	ErrorContextCallback context;
-	MemoryContext old;
+	ErrorContextCallback	   context;
+	MemoryContext			   old;
 
 	(void) estate;
 	(void) plan_slots;
@@ -289,10 +291,9 @@ write_batch(EState *estate, ResultRelInfo *relinfo, TupleTableSlot **slots,
  *		ExecForeignInsert.
  */
 TupleTableSlot *
-write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
-			 TupleTableSlot *plan_slot)
+write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
-	int			n = 1;
+	int n = 1;
 
 	return write_batch(estate, relinfo, &slot, &plan_slot, &n)[0];
 }

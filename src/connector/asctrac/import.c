@@ -32,18 +32,18 @@
 typedef struct Shape
 {
 	const EntityColumn *columns;
-	int			ncolumns;
+	int					ncolumns;
 } Shape;
 
 static const EntityColumn note_columns[] = {
-	{.name = "SEQNUM",.kind = VALUE_INTEGER},
-	{.name = "TYPE",.kind = VALUE_TEXT},
-	{.name = "NOTE",.kind = VALUE_TEXT},
+	{.name = "SEQNUM", .kind = VALUE_INTEGER},
+	{.name = "TYPE", .kind = VALUE_TEXT},
+	{.name = "NOTE", .kind = VALUE_TEXT},
 };
 
 static const EntityColumn custom_columns[] = {
-	{.name = "FieldName",.kind = VALUE_TEXT},
-	{.name = "Value",.kind = VALUE_TEXT},
+	{.name = "FieldName", .kind = VALUE_TEXT},
+	{.name = "Value", .kind = VALUE_TEXT},
 };
 
 static const Shape notes = {note_columns, lengthof(note_columns)};
@@ -55,7 +55,7 @@ static const struct
 	const char *entity;
 	const char *column;
 	int			length;
-}			cuts[] = {
+} cuts[] = {
 	{"item_master_import", "DESCRIPTION", 60},
 	{"item_master_import", "PROD_ALTDESC", 60},
 	{NULL, "NOTE", 250},
@@ -64,13 +64,12 @@ static const struct
 /* Where a value is going. */
 typedef struct Place
 {
-	const Entity *entity;		/* NULL: the elements of a list that is no entity */
-	const char *column;			/* as the user knows it */
-	const char *time_zone;		/* of the site, or NULL */
+	const Entity *entity;	 /* NULL: the elements of a list that is no entity */
+	const char	 *column;	 /* as the user knows it */
+	const char	 *time_zone; /* of the site, or NULL */
 } Place;
 
-static void append_list(StringInfo out, const Place *place, const Shape *shape,
-						JsonbContainer *list);
+static void append_list(StringInfo out, const Place *place, const Shape *shape, JsonbContainer *list);
 
 /*
  * import_needs_value
@@ -103,8 +102,9 @@ refuse_cut(const Place *place, const EntityColumn *column, const char *text)
 	for (int i = 0; i < lengthof(cuts); i++)
 	{
 		if (strcmp(cuts[i].column, column->name) == 0 &&
-			(cuts[i].entity == NULL ? place->entity == NULL :
-			 place->entity != NULL && strcmp(cuts[i].entity, place->entity->name) == 0) &&
+			(cuts[i].entity == NULL ?
+				 place->entity == NULL :
+				 place->entity != NULL && strcmp(cuts[i].entity, place->entity->name) == 0) &&
 			pg_mbstrlen(text) > cuts[i].length)
 			ereport(ERROR,
 					(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
@@ -134,7 +134,7 @@ append_text(StringInfo out, const Place *place, const EntityColumn *column, cons
 static int
 significant_digits(const char *text)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (; *text != '\0'; text++)
 	{
@@ -148,10 +148,10 @@ significant_digits(const char *text)
 static bool
 survives_double(Numeric number)
 {
-	Datum		twin = DirectFunctionCall1(numeric_float8, NumericGetDatum(number));
-	char	   *shortest = float8out_internal(DatumGetFloat8(twin));
-	Datum		back = DirectFunctionCall3(numeric_in, CStringGetDatum(shortest),
-										   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	Datum twin = DirectFunctionCall1(numeric_float8, NumericGetDatum(number));
+	char *shortest = float8out_internal(DatumGetFloat8(twin));
+	Datum back = DirectFunctionCall3(numeric_in, CStringGetDatum(shortest),
+									 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 
 	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number), back));
 }
@@ -159,7 +159,7 @@ survives_double(Numeric number)
 static void
 append_number(StringInfo out, const Place *place, const EntityColumn *column, Numeric number)
 {
-	char	   *text;
+	char *text;
 
 	if (numeric_is_nan(number) || numeric_is_inf(number))
 		ereport(ERROR,
@@ -219,7 +219,7 @@ static void
 append_timestamp(StringInfo out, const Place *place, Timestamp when)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec = 0;
 
 	if (TIMESTAMP_NOT_FINITE(when) || timestamp2tm(when, NULL, &tm, &fsec, NULL, NULL) != 0)
 		refuse_moment(place);
@@ -230,9 +230,9 @@ static void
 append_timestamptz(StringInfo out, const Place *place, TimestampTz when)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
-	int			offset;
-	pg_tz	   *zone;
+	fsec_t		 fsec = 0;
+	int			 offset;
+	pg_tz		*zone;
 
 	if (place->time_zone == NULL)
 		ereport(ERROR,
@@ -259,13 +259,15 @@ has_offset(const char *text)
 static void
 append_moment_text(StringInfo out, const Place *place, const char *text)
 {
-	Datum		args[] = {CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)};
+	Datum args[] = {CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)};
 
 	if (has_offset(text))
-		append_timestamptz(out, place, DatumGetTimestampTz(
+		append_timestamptz(out, place,
+						   DatumGetTimestampTz(
 							   DirectFunctionCall3(timestamptz_in, args[0], args[1], args[2])));
 	else
-		append_timestamp(out, place, DatumGetTimestamp(
+		append_timestamp(out, place,
+						 DatumGetTimestamp(
 							 DirectFunctionCall3(timestamp_in, args[0], args[1], args[2])));
 }
 
@@ -285,7 +287,7 @@ refuse_type(const Place *place, const char *wanted)
 static bool
 shape_of_list(const Entity *entity, const char *name, Shape *shape, const Entity **lines)
 {
-	int			n;
+	int			  n;
 	const Entity *all = asctrac_entities(&n);
 
 	*lines = NULL;
@@ -313,16 +315,16 @@ shape_of_list(const Entity *entity, const char *name, Shape *shape, const Entity
 static void
 append_dictionary(StringInfo out, const Place *place, JsonbContainer *object)
 {
-	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIterator	  *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue		   value;
 
 	if (!JsonContainerIsObject(object))
 		refuse_type(place, "an object");
 	appendStringInfoChar(out, '{');
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		char	   *text;
+		char *text;
 
 		if (token != WJB_KEY && token != WJB_VALUE)
 			continue;
@@ -338,11 +340,10 @@ append_dictionary(StringInfo out, const Place *place, JsonbContainer *object)
 }
 
 static void
-append_nested(StringInfo out, const Place *place, const EntityColumn *column,
-			  JsonbContainer *container)
+append_nested(StringInfo out, const Place *place, const EntityColumn *column, JsonbContainer *container)
 {
-	Shape		shape;
-	Place		inner = *place;
+	Shape shape;
+	Place inner = *place;
 
 	if (place->entity == NULL || !shape_of_list(place->entity, column->name, &shape, &inner.entity))
 		append_dictionary(out, place, container);
@@ -357,8 +358,7 @@ text_of(const JsonbValue *value)
 }
 
 static void
-append_json_value(StringInfo out, const Place *place, const EntityColumn *column,
-				  const JsonbValue *value)
+append_json_value(StringInfo out, const Place *place, const EntityColumn *column, const JsonbValue *value)
 {
 	switch (column->kind)
 	{
@@ -407,17 +407,17 @@ refuse_member(const Place *place, const Shape *shape, const char *name)
 static JsonbValue **
 match_members(const Place *place, const Shape *shape, JsonbContainer *object)
 {
-	JsonbValue **found = palloc0(sizeof(JsonbValue *) * shape->ncolumns);
-	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue		 **found = palloc0(sizeof(JsonbValue *) * shape->ncolumns);
+	JsonbIterator	  *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
-	JsonbValue *value = palloc(sizeof(JsonbValue));
-	int			at = 0;
+	JsonbValue		  *value = palloc(sizeof(JsonbValue));
+	int				   at = 0;
 
 	while ((token = JsonbIteratorNext(&it, value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
 		{
-			char	   *name = text_of(value);
+			char *name = text_of(value);
 
 			for (at = 0; at < shape->ncolumns; at++)
 			{
@@ -449,7 +449,7 @@ append_object(StringInfo out, const Place *place, const Shape *shape, JsonbConta
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		const EntityColumn *column = &shape->columns[i];
-		Place		inner = *place;
+		Place				inner = *place;
 
 		inner.column = psprintf("%s.%s", place->column, column->name);
 		if (asctrac_is_of_parent(column))
@@ -512,7 +512,7 @@ append_local_moment(StringInfo out, const Place *place, const SourceColumn *loca
 static void
 append_local_list(StringInfo out, const Place *place, const EntityColumn *column, const char *text)
 {
-	Datum		json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	Datum json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 
 	append_nested(out, place, column, &DatumGetJsonbP(json)->root);
 }
@@ -525,14 +525,15 @@ void
 import_append(StringInfo out, const Entity *entity, const EntityColumn *column,
 			  const SourceColumn *local, const FilterValue *value, const char *time_zone)
 {
-	Place		place = {entity, asc_tolower(column->name, strlen(column->name)), time_zone};
+	Place place = {entity, asc_tolower(column->name, strlen(column->name)), time_zone};
 
 	if (value == NULL && (import_needs_value(column) || column->required))
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("null value in column \"%s\" cannot be imported", place.column),
-				 column->required ? errdetail("It is part of the key.") :
-				 errdetail("An import of ASCTrac takes a missing number for 0 and stores that."),
+				 column->required ?
+					 errdetail("It is part of the key.") :
+					 errdetail("An import of ASCTrac takes a missing number for 0 and stores that."),
 				 column->required ? 0 : errhint("Give 0 where 0 is meant.")));
 	if (value == NULL)
 		return;

@@ -23,7 +23,6 @@ extern bool import_needs_value(const EntityColumn *column);
  * is the site's, or NULL.
  */
 extern void import_append(StringInfo out, const Entity *entity, const EntityColumn *column,
-						  const SourceColumn *local, const FilterValue *value,
-						  const char *time_zone);
+						  const SourceColumn *local, const FilterValue *value, const char *time_zone);
 
-#endif							/* MAKINI_ASCTRAC_IMPORT_H */
+#endif /* MAKINI_ASCTRAC_IMPORT_H */

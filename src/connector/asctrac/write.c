@@ -29,8 +29,8 @@
 
 /* The whole site matches a hold that names none of these. */
 static const char *const hold_filters[] = {
-	"Product_Code", "VMI_Cust_ID", "Lot_ID", "Alt_Lot_ID", "Workorder_ID", "Recv_PO_Num",
-	"Receiver_ID", "License_ID", "RecvDateTime", "Host_String_ID",
+	"Product_Code", "VMI_Cust_ID", "Lot_ID",	 "Alt_Lot_ID",	 "Workorder_ID",
+	"Recv_PO_Num",	"Receiver_ID", "License_ID", "RecvDateTime", "Host_String_ID",
 };
 
 /*
@@ -39,48 +39,48 @@ static const char *const hold_filters[] = {
  */
 typedef struct ImportRule
 {
-	const char *entity;
-	bool		once;			/* the second time has another effect, or fails */
-	bool		side_by_side;	/* requests with different keys don't meet */
-	const char *const *one_of;	/* at least one of these columns needs a value */
-	int			none_of;
+	const char		  *entity;
+	bool			   once;		 /* the second time has another effect, or fails */
+	bool			   side_by_side; /* requests with different keys don't meet */
+	const char *const *one_of;		 /* at least one of these columns needs a value */
+	int				   none_of;
 } ImportRule;
 
 static const ImportRule rules[] = {
-	{"item_master_import",.side_by_side = true},
-	{"customer_master_import",.side_by_side = true},
-	{"vendor_import",.side_by_side = true},
-	{"lot_import",.side_by_side = true},
-	{"controlled_count_import",.once = true},
-	{"qc_hold_import",.once = true,.one_of = hold_filters,.none_of = lengthof(hold_filters)},
-	{"cust_order_confirm_ship",.once = true},
+	{"item_master_import", .side_by_side = true},
+	{"customer_master_import", .side_by_side = true},
+	{"vendor_import", .side_by_side = true},
+	{"lot_import", .side_by_side = true},
+	{"controlled_count_import", .once = true},
+	{"qc_hold_import", .once = true, .one_of = hold_filters, .none_of = lengthof(hold_filters)},
+	{"cust_order_confirm_ship", .once = true},
 };
 
 static const ImportRule ordinary = {NULL};
 
 struct Writer
 {
-	Connection *conn;
-	const Entity *entity;
-	const ImportRule *rule;
-	int			ncolumns;
+	Connection			*conn;
+	const Entity		*entity;
+	const ImportRule	*rule;
+	int					 ncolumns;
 	const SourceColumn **locals;
 	const EntityColumn **columns;
-	bool	   *in_key;
+	bool				*in_key;
 };
 
 /* A row on its way. */
 typedef struct Shipment
 {
-	RemoteCall *call;
-	int			row;
+	RemoteCall				 *call;
+	int						  row;
 	const FilterValue *const *values;
 } Shipment;
 
 typedef struct Flight
 {
-	Shipment	shipments[MAX_LANES];
-	int			n;
+	Shipment shipments[MAX_LANES];
+	int		 n;
 } Flight;
 
 static const ImportRule *
@@ -102,7 +102,7 @@ rule_of(const Entity *entity)
 static bool
 is_key(const Source *source, const SourceColumn *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, source->key)
 	{
@@ -129,7 +129,7 @@ refuse_lacking(const Writer *writer)
 	for (int i = 0; i < writer->entity->ncolumns; i++)
 	{
 		const EntityColumn *column = &writer->entity->columns[i];
-		bool		found = !import_needs_value(column) && !column->required;
+		bool				found = !import_needs_value(column) && !column->required;
 
 		for (int k = 0; k < writer->ncolumns && !found; k++)
 			found = writer->columns[k] == column;
@@ -138,8 +138,7 @@ refuse_lacking(const Writer *writer)
 					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
 					 errmsg("the foreign table lacks column \"%s\"",
 							asc_tolower(column->name, strlen(column->name))),
-					 errdetail("Import \"%s\" needs a value of it in every row.",
-							   writer->entity->name),
+					 errdetail("Import \"%s\" needs a value of it in every row.", writer->entity->name),
 					 errhint("Add the column, or drop the table and import it again.")));
 	}
 }
@@ -151,9 +150,9 @@ refuse_lacking(const Writer *writer)
 Writer *
 asctrac_begin_write(Connection *conn, const Source *source, List *columns)
 {
-	Writer	   *writer = palloc0(sizeof(Writer));
-	ListCell   *lc;
-	int			i = 0;
+	Writer	 *writer = palloc0(sizeof(Writer));
+	ListCell *lc;
+	int		  i = 0;
 
 	writer->conn = conn;
 	writer->entity = source->catalogue;
@@ -253,12 +252,11 @@ prepare_row(const Writer *writer, const FilterValue *const *values, RemoteReques
 	memset(request, 0, sizeof(*request));
 	request->method = writer->entity->insert_method;
 	request->repeatable = !writer->rule->once;
-	request->headers = list_make2("Accept: application/json",
-								  "Content-Type: application/json; charset=utf-8");
+	request->headers =
+		list_make2("Accept: application/json", "Content-Type: application/json; charset=utf-8");
 	if (strcmp(request->method, "PUT") == 0)
 	{
-		request->url = psprintf("%s%s%s", base, writer->entity->insert_path,
-								query_of(writer, values));
+		request->url = psprintf("%s%s%s", base, writer->entity->insert_path, query_of(writer, values));
 		request->body = "";
 		return;
 	}
@@ -278,7 +276,7 @@ prepare_row(const Writer *writer, const FilterValue *const *values, RemoteReques
 static void
 explain_fault(const Writer *writer, RemoteFault *fault)
 {
-	bool		sent = fault->sqlstate != ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	bool sent = fault->sqlstate != ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 
 	if (fault->remote_message != NULL && *fault->remote_message == '\0')
 	{
@@ -287,10 +285,11 @@ explain_fault(const Writer *writer, RemoteFault *fault)
 	}
 	else if (fault->remote_message != NULL &&
 			 strncmp(fault->remote_message, NULL_REFERENCE, strlen(NULL_REFERENCE)) == 0)
-		fault->hint = "A value that this import cannot do without is NULL; see the comments of the columns.";
-	if (writer->rule->once && sent &&
-		(fault->cls == REMOTE_RETRY || fault->cls == REMOTE_BROKEN))
-		fault->hint = "Whether it took effect is not known, and it was not sent again. Look it up in ASCTrac before you repeat it.";
+		fault->hint =
+			"A value that this import cannot do without is NULL; see the comments of the columns.";
+	if (writer->rule->once && sent && (fault->cls == REMOTE_RETRY || fault->cls == REMOTE_BROKEN))
+		fault->hint =
+			"Whether it took effect is not known, and it was not sent again. Look it up in ASCTrac before you repeat it.";
 }
 
 static RemoteFault *
@@ -312,11 +311,11 @@ make_fault(const Writer *writer, const RemoteResponse *response, RemoteClass cls
 static RemoteFault *
 fault_of_result(const Writer *writer, const RemoteResponse *response)
 {
-	json_t	   *root = json_loadb(response->body, response->body_len, 0, NULL);
-	json_t	   *code = json_object_get(root, "ReturnCode");
-	const char *message = json_string_value(json_object_get(root, "Message"));
-	int			value = json_is_integer(code) ? (int) json_integer_value(code) : 0;
-	char	   *text = message != NULL ? asctrac_clean_text(message) : NULL;
+	json_t		*root = json_loadb(response->body, response->body_len, 0, NULL);
+	json_t		*code = json_object_get(root, "ReturnCode");
+	const char	*message = json_string_value(json_object_get(root, "Message"));
+	int			 value = json_is_integer(code) ? (int) json_integer_value(code) : 0;
+	char		*text = message != NULL ? asctrac_clean_text(message) : NULL;
 	RemoteFault *fault;
 
 	json_decref(root);
@@ -327,8 +326,9 @@ fault_of_result(const Writer *writer, const RemoteResponse *response)
 						  "ASCTrac answered an import with something else than its result",
 						  "Whether the row was taken is not known. Check base_url of the server: something else may answer there.");
 	if (value == 412)
-		fault = make_fault(writer, response, REMOTE_REJECTED, "ASCTrac took the row only in part",
-						   "It is stored without what is named here. Import that first, then insert the same row again, which replaces it.");
+		fault =
+			make_fault(writer, response, REMOTE_REJECTED, "ASCTrac took the row only in part",
+					   "It is stored without what is named here. Import that first, then insert the same row again, which replaces it.");
 	else
 		fault = make_fault(writer, response, REMOTE_REJECTED, "ASCTrac refused the row", NULL);
 	fault->remote_code = psprintf("%d", value);
@@ -380,10 +380,10 @@ fail_row(const Writer *writer, const Flight *flight, RemoteFault *fault, WritePr
 static void
 land_one(const Writer *writer, Flight *flight, WriteProgress *progress)
 {
-	RemoteCall *calls[MAX_LANES];
-	Shipment	landed;
+	RemoteCall	*calls[MAX_LANES];
+	Shipment	 landed;
 	RemoteFault *fault;
-	int			at;
+	int			 at;
 
 	for (int i = 0; i < flight->n; i++)
 		calls[i] = flight->shipments[i].call;
@@ -417,13 +417,12 @@ is_flying(const Writer *writer, const Flight *flight, const FilterValue *const *
  *		with one key arrive in their order.
  */
 void
-asctrac_write_rows(Writer *writer, const FilterValue *const *const *rows, int n,
-				   WriteProgress *progress)
+asctrac_write_rows(Writer *writer, const FilterValue *const *const *rows, int n, WriteProgress *progress)
 {
-	int			lanes = writer->rule->side_by_side ?
-		Min(writer->conn->endpoint.max_concurrency, MAX_LANES) : 1;
+	int lanes =
+		writer->rule->side_by_side ? Min(writer->conn->endpoint.max_concurrency, MAX_LANES) : 1;
 	RemoteRequest *requests = palloc(sizeof(RemoteRequest) * n);
-	Flight		flight = {0};
+	Flight		   flight = {0};
 
 	for (progress->row = 0; progress->row < n; progress->row++)
 		prepare_row(writer, rows[progress->row], &requests[progress->row]);
