@@ -14,8 +14,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -251,29 +249,11 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	return sample.nrows;
 }
 
-/* Is ANALYZE after everything in the database, rather than this table? */
-static bool
-analyzes_everything(void)
-{
-	ListCell   *lc;
-
-	if (ActivePortal == NULL)
-		return false;
-	foreach(lc, ActivePortal->stmts)
-	{
-		Node	   *stmt = lfirst_node(PlannedStmt, lc)->utilityStmt;
-
-		if (stmt != NULL && IsA(stmt, VacuumStmt) && ((VacuumStmt *) stmt)->rels == NIL)
-			return true;
-	}
-	return false;
-}
-
 /*
  * table_analyze
- *		AnalyzeForeignTable.  False, which PostgreSQL reports as a warning, where
- *		a table is not to be read, or not without being asked for something; an
- *		error where such a table was named.
+ *		AnalyzeForeignTable.  An error where a table is not to be read; false,
+ *		which PostgreSQL reports as a warning, where it can't be read without
+ *		being asked for something.
  */
 bool
 table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages)
@@ -282,9 +262,8 @@ table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages
 	const Entity *entity = table->source->catalogue;
 	double		rows = size_class_rows(table);
 
-	if (entity != NULL && entity->access != ENTITY_TABLE && !analyzes_everything())
-		table_refuse_read(table);
-	if (entity != NULL && (entity->access != ENTITY_TABLE || entity_needs_parameter(entity)))
+	table_refuse_read(table);
+	if (entity != NULL && entity_needs_parameter(entity))
 		return false;
 	*func = acquire_sample;
 	*pages = Max(1, (BlockNumber) (rows / 100));

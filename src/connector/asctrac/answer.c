@@ -65,7 +65,7 @@ raise_broken(const AsctracAnswer *answer, const char *detail)
 			 errmsg("answer of server \"%s\" for \"%s\" cannot be read", answer->server_name,
 					answer->entity->name),
 			 errdetail("After row " INT64_FORMAT ": %s.", answer->rows, detail),
-			 errhint("The answer may have been cut on its way; check base_url of the server if it never comes whole.")));
+			 errhint("It may have been cut on its way; where it never comes whole, check base_url of the server.")));
 }
 
 /* {"ReturnCode":200,"Message":"No Records Found"}, or what went wrong. */

@@ -137,12 +137,13 @@ read_message(const RemoteResponse *response)
 	return text;
 }
 
+/* By what it is: types of content are not to be relied on here, arrays come as plain text. */
 static bool
-is_html(const RemoteResponse *response)
+is_page(const RemoteResponse *response)
 {
-	const char *type = response->content_type ? response->content_type : "";
+	const char *body = response->body ? response->body : "";
 
-	return pg_strncasecmp(type, "text/html", 9) == 0;
+	return body[strspn(body, " \t\r\n")] == '<';
 }
 
 /*
@@ -156,7 +157,7 @@ asctrac_classify(const RemoteResponse *response, RemoteFault *fault)
 
 	/* 203 is how this service says that a function is not authorized. */
 	if (response->status >= 200 && response->status < 300 && response->status != 203 &&
-		!is_html(response))
+		!is_page(response))
 		return REMOTE_OK;
 	verdict = verdict_of_status(response->status == 203 ? 403 : response->status);
 	memset(fault, 0, sizeof(*fault));
@@ -164,7 +165,7 @@ asctrac_classify(const RemoteResponse *response, RemoteFault *fault)
 	fault->sqlstate = verdict->sqlstate;
 	fault->http_status = response->status;
 	fault->message = verdict->message;
-	fault->remote_message = is_html(response) ? NULL : read_message(response);
+	fault->remote_message = is_page(response) ? NULL : read_message(response);
 	fault->hint = verdict->hint;
 	return fault->cls;
 }
@@ -179,7 +180,7 @@ asctrac_classify_old(const RemoteResponse *response, RemoteFault *fault)
 {
 	char	   *message;
 
-	if (response->status != 404 || is_html(response))
+	if (response->status != 404 || is_page(response))
 		return asctrac_classify(response, fault);
 	message = read_message(response);
 	if (message != NULL && strncmp(message, "No HTTP resource", 16) == 0)
