@@ -24,9 +24,9 @@
 
 typedef struct Bytes
 {
-	char	   *data;
-	size_t		len;
-	size_t		size;
+	char  *data;
+	size_t len;
+	size_t size;
 } Bytes;
 
 struct ArrayReader
@@ -35,22 +35,22 @@ struct ArrayReader
 	size_t		max_element;
 	ArrayState	state;
 	const char *error;
-	Bytes		raw;			/* pushed ... */
-	size_t		at;				/* ... and scanned up to here */
-	Bytes		chunk;			/* begins with PREFIX */
-	bool		handed_out;		/* the chunk is the caller's until the next call */
-	int			depth;			/* of open brackets inside the array */
+	Bytes		raw;		/* pushed ... */
+	size_t		at;			/* ... and scanned up to here */
+	Bytes		chunk;		/* begins with PREFIX */
+	bool		handed_out; /* the chunk is the caller's until the next call */
+	int			depth;		/* of open brackets inside the array */
 	bool		in_string;
 	bool		escaped;
-	bool		has_element;	/* something stands since the last comma */
+	bool		has_element; /* something stands since the last comma */
 	bool		after_comma;
 };
 
 static bool
 reserve(Bytes *bytes, size_t more)
 {
-	size_t		size = bytes->size > 0 ? bytes->size : 4096;
-	char	   *grown;
+	size_t size = bytes->size > 0 ? bytes->size : 4096;
+	char  *grown;
 
 	if (bytes->len + more <= bytes->size)
 		return true;

@@ -20,11 +20,11 @@
 /* What the bytes so far amount to. */
 typedef enum ArrayState
 {
-	ARRAY_BLANK,				/* nothing but blanks yet */
-	ARRAY_OPEN,					/* inside the array */
-	ARRAY_CLOSED,				/* behind its end */
-	ARRAY_OBJECT,				/* not an array: an object */
-	ARRAY_BROKEN				/* neither, or not well formed: see array_error */
+	ARRAY_BLANK,  /* nothing but blanks yet */
+	ARRAY_OPEN,	  /* inside the array */
+	ARRAY_CLOSED, /* behind its end */
+	ARRAY_OBJECT, /* not an array: an object */
+	ARRAY_BROKEN  /* neither, or not well formed: see array_error */
 } ArrayState;
 
 typedef struct ArrayReader ArrayReader;
@@ -34,7 +34,7 @@ typedef struct ArrayReader ArrayReader;
  * reaches chunk_size bytes; one element may have max_element.
  */
 extern ArrayReader *array_create(size_t chunk_size, size_t max_element);
-extern void array_free(ArrayReader *reader);
+extern void			array_free(ArrayReader *reader);
 
 /* More of the body; false when out of memory.  data is copied. */
 extern bool array_push(ArrayReader *reader, const char *data, size_t len);
@@ -58,4 +58,4 @@ extern char *array_take_object(ArrayReader *reader, size_t *len);
 /* What is wrong, in lower case and without a period. */
 extern const char *array_error(const ArrayReader *reader);
 
-#endif							/* MAKINI_ARRAY_H */
+#endif /* MAKINI_ARRAY_H */

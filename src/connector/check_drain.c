@@ -29,8 +29,8 @@ static void
 put_item(ReturnSetInfo *result, const char *item, const char *status, const char *detail,
 		 const char *hint)
 {
-	Datum		values[4] = {0};
-	bool		nulls[4] = {false, false, detail == NULL, hint == NULL};
+	Datum values[4] = {0};
+	bool  nulls[4] = {false, false, detail == NULL, hint == NULL};
 
 	values[0] = CStringGetTextDatum(item);
 	values[1] = CStringGetTextDatum(status);
@@ -47,7 +47,7 @@ feed_of_table(Oid relid, const Connector **connector)
 {
 	ForeignTable *table;
 	const Entity *entity;
-	const char *name;
+	const char	 *name;
 
 	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
@@ -89,13 +89,13 @@ put_ownership(ReturnSetInfo *result, Oid relid)
 Datum
 makini_check_drain(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid				 relid = PG_GETARG_OID(0);
+	ReturnSetInfo	*result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Connector *connector;
-	const Entity *entity = feed_of_table(relid, &connector);
-	Oid			serverid = GetForeignTable(relid)->serverid;
-	Connection *conn;
-	ListCell   *lc;
+	const Entity	*entity = feed_of_table(relid, &connector);
+	Oid				 serverid = GetForeignTable(relid)->serverid;
+	Connection		*conn;
+	ListCell		*lc;
 
 	server_for_use(GetForeignServer(serverid)->servername);
 	InitMaterializedSRF(fcinfo, 0);
@@ -103,7 +103,7 @@ makini_check_drain(PG_FUNCTION_ARGS)
 	conn = connection_open(serverid, GetUserId(), REMOTE_USE_PROBE);
 	foreach(lc, connector->check_drain(conn, entity))
 	{
-		ProbeStep  *step = lfirst(lc);
+		ProbeStep *step = lfirst(lc);
 
 		put_item(result, step->step, step->status, step->detail, step->hint);
 	}

@@ -23,50 +23,50 @@ PG_FUNCTION_INFO_V1(makini_test_drain);
 
 typedef struct TestDrain
 {
-	Connection *conn;
+	Connection		*conn;
 	const Connector *connector;
-	const Entity *entity;
-	ReturnSetInfo *result;
-	const char *answer;			/* accept, refuse, or none */
-	bool		keep;			/* give the rows, not just their number */
-	List	   *acknowledgements;
-	int64		rows;
-	int64		children;
+	const Entity	*entity;
+	ReturnSetInfo	*result;
+	const char		*answer; /* accept, refuse, or none */
+	bool			 keep;	 /* give the rows, not just their number */
+	List			*acknowledgements;
+	int64			 rows;
+	int64			 children;
 } TestDrain;
 
 static Datum
 cells_datum(const FeedPart *part, int row)
 {
-	Datum	   *values = palloc(sizeof(Datum) * part->entity->ncolumns);
-	bool	   *nulls = palloc(sizeof(bool) * part->entity->ncolumns);
-	int			dims = part->entity->ncolumns;
-	int			lower = 1;
+	Datum *values = palloc(sizeof(Datum) * part->entity->ncolumns);
+	bool  *nulls = palloc(sizeof(bool) * part->entity->ncolumns);
+	int	   dims = part->entity->ncolumns;
+	int	   lower = 1;
 
 	for (int i = 0; i < dims; i++)
 	{
 		const Cell *cell = &part->page.cells[(size_t) row * part->page.ncolumns + i];
 
 		nulls[i] = cell->text == NULL;
-		values[i] = nulls[i] ? (Datum) 0 :
-			PointerGetDatum(cstring_to_text_with_len(cell->text, cell->len));
+		values[i] =
+			nulls[i] ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(cell->text, cell->len));
 	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &dims, &lower, TEXTOID, -1, false,
-											  TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &dims, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static void
 put_row(TestDrain *drain, const FeedBatch *batch, int at, int row)
 {
 	const FeedPart *part = &batch->parts[at];
-	Datum		values[4];
-	bool		nulls[4] = {false, part->parents == NULL, false, at > 0};
+	Datum			values[4];
+	bool			nulls[4] = {false, part->parents == NULL, false, at > 0};
 
 	values[0] = CStringGetTextDatum(part->entity->name);
 	values[1] = Int64GetDatum(nulls[1] ? 0 : drain->rows + part->parents[row]);
 	values[2] = cells_datum(part, row);
 	values[3] = nulls[3] ? (Datum) 0 :
-		PointerGetDatum(cstring_to_text_with_len(batch->raw.cells[row].text,
-												 batch->raw.cells[row].len));
+						   PointerGetDatum(cstring_to_text_with_len(batch->raw.cells[row].text,
+																	batch->raw.cells[row].len));
 	tuplestore_putvalues(drain->result->setResult, drain->result->setDesc, values, nulls);
 }
 
@@ -74,12 +74,12 @@ static void
 add_acknowledgement(TestDrain *drain, const FeedPart *part, int row)
 {
 	Acknowledgement *acknowledgement = palloc0(sizeof(Acknowledgement));
-	const char **key = palloc0(sizeof(char *) * part->entity->ncolumns);
-	const char *name = drain->connector->acknowledge_key(part->entity);
+	const char	   **key = palloc0(sizeof(char *) * part->entity->ncolumns);
+	const char		*name = drain->connector->acknowledge_key(part->entity);
 
 	for (int n = 0; name != NULL; n++)
 	{
-		size_t		len = strcspn(name, ",");
+		size_t len = strcspn(name, ",");
 
 		for (int i = 0; i < part->entity->ncolumns; i++)
 		{
@@ -122,11 +122,11 @@ take_batch(TestDrain *drain, const FeedBatch *batch, MemoryContext scratch)
 static void
 put_totals(TestDrain *drain)
 {
-	int			done = 0;
-	int			refused = 0;
-	ListCell   *lc;
-	Datum		values[4] = {0};
-	bool		nulls[4] = {false, true, false, true};
+	int		  done = 0;
+	int		  refused = 0;
+	ListCell *lc;
+	Datum	  values[4] = {0};
+	bool	  nulls[4] = {false, true, false, true};
 
 	foreach(lc, drain->acknowledgements)
 	{
@@ -151,11 +151,11 @@ Datum
 makini_test_drain(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = server_for_use(NameStr(*PG_GETARG_NAME(0)));
-	TestDrain	drain = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "makini test row",
-												  ALLOCSET_DEFAULT_SIZES);
-	Feed	   *feed;
-	FeedBatch  *batch;
+	TestDrain	   drain = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	MemoryContext  scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "makini test row", ALLOCSET_DEFAULT_SIZES);
+	Feed	  *feed;
+	FeedBatch *batch;
 
 	drain.answer = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	drain.keep = PG_GETARG_BOOL(3);
@@ -172,4 +172,4 @@ makini_test_drain(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-#endif							/* MAKINI_TEST */
+#endif /* MAKINI_TEST */

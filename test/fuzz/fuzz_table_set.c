@@ -45,7 +45,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			Cell *cell = &page.cells[i];
 
 			CHECK(cell->text == NULL ||
-				  (cell->text > text && cell->text + cell->len <= text + size && cell->text[cell->len] == '\0'));
+				  (cell->text > text && cell->text + cell->len <= text + size &&
+				   cell->text[cell->len] == '\0'));
 		}
 	}
 	else

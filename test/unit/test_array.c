@@ -120,7 +120,8 @@ check_long(void)
 	body[0] = '[';
 	for (int i = 0; i < 1000; i++)
 	{
-		len += (size_t) sprintf(body + len, "%s{\"a\":%d,\"b\":[{\"c\":\"],}\\\"\"}]}", i ? ",\n" : "", i);
+		len += (size_t) sprintf(body + len, "%s{\"a\":%d,\"b\":[{\"c\":\"],}\\\"\"}]}",
+								i ? ",\n" : "", i);
 		sprintf(want + strlen(want), "%d ", i);
 	}
 	strcpy(body + len, "]");

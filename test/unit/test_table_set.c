@@ -64,8 +64,9 @@ check(const char *text, const char *want, const char *name)
 static void
 check_torn(void)
 {
-	const char *whole = "<NewDataSet>\n  <LOCITEMS a=\"1\">\n    <SKIDID>1&amp;2</SKIDID><X><Y/></X>\n  </LOCITEMS>\n</NewDataSet>";
-	bool		all = true;
+	const char *whole =
+		"<NewDataSet>\n  <LOCITEMS a=\"1\">\n    <SKIDID>1&amp;2</SKIDID><X><Y/></X>\n  </LOCITEMS>\n</NewDataSet>";
+	bool all = true;
 
 	for (size_t len = 0; len < strlen(whole); len++)
 	{
@@ -131,14 +132,20 @@ main(void)
 	check("<!DOCTYPE x><NewDataSet/>", "! an element has no name", "a document type");
 	check("<NewDataSet/>x", "! something follows the table set", "something behind it");
 	check(ROW("<SKIDID>&nbsp;</SKIDID>"), "! an entity is not known", "an unknown entity");
-	check(ROW("<SKIDID>&#x;</SKIDID>"), "! a character reference names no character", "a reference to nothing");
-	check(ROW("<SKIDID>&#12</SKIDID>"), "! a character reference is not well formed", "a reference that does not end");
-	check(ROW("<SKIDID><B/></SKIDID>"), "! column \"SKIDID\" holds more than text", "elements in a column");
+	check(ROW("<SKIDID>&#x;</SKIDID>"), "! a character reference names no character",
+		  "a reference to nothing");
+	check(ROW("<SKIDID>&#12</SKIDID>"), "! a character reference is not well formed",
+		  "a reference that does not end");
+	check(ROW("<SKIDID><B/></SKIDID>"), "! column \"SKIDID\" holds more than text",
+		  "elements in a column");
 	check(ROW("<SKIDID>1</OTHER>"), "! column \"SKIDID\" holds more than text", "the wrong end");
-	check("<NewDataSet><LOCITEMS></NewDataSet>", "! an element ends that did not begin", "a row without end");
-	check("<NewDataSet><X></Y></NewDataSet>", "! an element ends that did not begin", "the wrong end of what is skipped");
+	check("<NewDataSet><LOCITEMS></NewDataSet>", "! an element ends that did not begin",
+		  "a row without end");
+	check("<NewDataSet><X></Y></NewDataSet>", "! an element ends that did not begin",
+		  "the wrong end of what is skipped");
 	check("<NewDataSet a></NewDataSet>", "! an attribute has no value", "an attribute without value");
-	check("<NewDataSet a=b></NewDataSet>", "! an attribute's value is not quoted", "an attribute without quotes");
+	check("<NewDataSet a=b></NewDataSet>", "! an attribute's value is not quoted",
+		  "an attribute without quotes");
 	got = decode(ROW("<SKIDID>&#xD800;</SKIDID>"), &bad_text);
 	ok(bad_text, "a lone surrogate is no text");
 	free(got);

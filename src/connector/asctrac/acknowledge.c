@@ -26,20 +26,20 @@
 /* A key, and all acknowledgements of it. */
 typedef struct Group
 {
-	const char *members;		/* the key as members of a JSON object */
+	const char *members; /* the key as members of a JSON object */
 	bool		accepted;
-	bool		alone;			/* the other side can't take it together with others */
+	bool		alone; /* the other side can't take it together with others */
 	const char *message;
 	List	   *acknowledgements;
 } Group;
 
 typedef struct Sender
 {
-	Connection *conn;
+	Connection	 *conn;
 	const Entity *entity;
-	List	   *names;			/* of char *: columns of the key */
-	const char *successful;		/* what this feed calls the two others */
-	const char *message;
+	List		 *names;	  /* of char *: columns of the key */
+	const char	 *successful; /* what this feed calls the two others */
+	const char	 *message;
 } Sender;
 
 const char *
@@ -51,11 +51,11 @@ asctrac_acknowledge_key(const Entity *entity)
 static List *
 split_names(const char *names)
 {
-	List	   *list = NIL;
+	List *list = NIL;
 
 	for (;;)
 	{
-		size_t		len = strcspn(names, ",");
+		size_t len = strcspn(names, ",");
 
 		list = lappend(list, pnstrdup(names, len));
 		if (names[len] == '\0')
@@ -80,14 +80,14 @@ static char *
 key_members(const Sender *sender, const Acknowledgement *acknowledgement)
 {
 	StringInfoData out;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	initStringInfo(&out);
 	foreach(lc, sender->names)
 	{
 		const EntityColumn *column = entity_find_column(sender->entity, lfirst(lc));
-		const char *text = acknowledgement->key[foreach_current_index(lc)];
-		bool		number = column->kind == VALUE_INTEGER || column->kind == VALUE_NUMERIC;
+		const char		   *text = acknowledgement->key[foreach_current_index(lc)];
+		bool				number = column->kind == VALUE_INTEGER || column->kind == VALUE_NUMERIC;
 
 		appendStringInfo(&out, "\"%s\":", column->name);
 		if (number)
@@ -113,7 +113,7 @@ add_to_group(Group *group, Acknowledgement *acknowledgement)
 static Group *
 make_group(const char *members)
 {
-	Group	   *group = palloc0(sizeof(Group));
+	Group *group = palloc0(sizeof(Group));
 
 	group->members = members;
 	group->accepted = true;
@@ -124,21 +124,21 @@ make_group(const char *members)
 /* An entry of the table of groups. */
 typedef struct GroupEntry
 {
-	uint64		hash;			/* must be first */
-	Group	   *group;
+	uint64 hash; /* must be first */
+	Group *group;
 } GroupEntry;
 
 static List *
 make_groups(const Sender *sender, List *acknowledgements)
 {
-	HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(GroupEntry)};
-	HTAB	   *table;
-	List	   *groups = NIL;
-	ListCell   *lc;
+	HASHCTL	  control = {.keysize = sizeof(uint64), .entrysize = sizeof(GroupEntry)};
+	HTAB	 *table;
+	List	 *groups = NIL;
+	ListCell *lc;
 
 	control.hcxt = CurrentMemoryContext;
-	table = hash_create("makini acknowledgements", 1024, &control,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	table =
+		hash_create("makini acknowledgements", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	foreach(lc, acknowledgements)
 	{
 		char	   *members = key_members(sender, lfirst(lc));
@@ -149,7 +149,7 @@ make_groups(const Sender *sender, List *acknowledgements)
 		/* Of two keys with one hash, the second is sent as often as it occurs. */
 		if (!found || strcmp(entry->group->members, members) != 0)
 		{
-			Group	   *group = make_group(members);
+			Group *group = make_group(members);
 
 			groups = lappend(groups, group);
 			if (!found)
@@ -180,26 +180,26 @@ append_group(const Sender *sender, StringInfo body, const Group *group)
 static RemoteFault *
 put(const Sender *sender, StringInfo body)
 {
-	RemoteRequest request = {.method = "PUT",.repeatable = true};
+	RemoteRequest request = {.method = "PUT", .repeatable = true};
 
 	appendStringInfoChar(body, ']');
-	request.url = psprintf("%s%s", sender->conn->endpoint.base_url,
-						   asctrac_detail(sender->entity)->path);
+	request.url =
+		psprintf("%s%s", sender->conn->endpoint.base_url, asctrac_detail(sender->entity)->path);
 	request.body = body->data;
 	request.body_len = body->len;
-	request.headers = list_make2("Accept: application/json",
-								 "Content-Type: application/json; charset=utf-8");
+	request.headers =
+		list_make2("Accept: application/json", "Content-Type: application/json; charset=utf-8");
 	return remote_call_fault(remote_call_start(&sender->conn->endpoint, &request));
 }
 
 static void
 note_done(List *groups)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, groups)
 	{
-		ListCell   *lc2;
+		ListCell *lc2;
 
 		foreach(lc2, ((Group *) lfirst(lc))->acknowledgements)
 			((Acknowledgement *) lfirst(lc2))->done = true;
@@ -222,8 +222,8 @@ static void
 send_alone(const Sender *sender, Group *group)
 {
 	StringInfoData body;
-	RemoteFault *fault;
-	ListCell   *lc;
+	RemoteFault	  *fault;
+	ListCell	  *lc;
 
 	initStringInfo(&body);
 	append_group(sender, &body, group);
@@ -249,11 +249,11 @@ void
 asctrac_acknowledge(Connection *conn, const Entity *entity, List *acknowledgements)
 {
 	const AsctracDetail *detail = asctrac_detail(entity);
-	Sender		sender = {.conn = conn,.entity = entity};
-	bool		parcel = entity_find_column(entity, "ErrorMessage") != NULL;
-	StringInfoData body;
-	List	   *chunk = NIL;
-	ListCell   *lc;
+	Sender				 sender = {.conn = conn, .entity = entity};
+	bool				 parcel = entity_find_column(entity, "ErrorMessage") != NULL;
+	StringInfoData		 body;
+	List				*chunk = NIL;
+	ListCell			*lc;
 
 	if (detail->acknowledge_key == NULL || acknowledgements == NIL)
 		return;
@@ -263,7 +263,7 @@ asctrac_acknowledge(Connection *conn, const Entity *entity, List *acknowledgemen
 	initStringInfo(&body);
 	foreach(lc, make_groups(&sender, acknowledgements))
 	{
-		Group	   *group = lfirst(lc);
+		Group *group = lfirst(lc);
 
 		if (group->alone)
 		{

@@ -11,17 +11,17 @@
 #include "connector/array.h"
 #include "connector/asctrac/asctrac.h"
 
-#define CHUNK_SIZE	(256 * 1024)
+#define CHUNK_SIZE (256 * 1024)
 #define MAX_ELEMENT (64 * 1024 * 1024)
 
 struct AsctracAnswer
 {
 	const Entity *entity;
-	const char *server_name;
-	RemoteCall *call;
-	ArrayReader *array;
-	bool		ended;			/* nothing more will come */
-	int64		rows;			/* taken so far, for messages */
+	const char	 *server_name;
+	RemoteCall	 *call;
+	ArrayReader	 *array;
+	bool		  ended; /* nothing more will come */
+	int64		  rows;	 /* taken so far, for messages */
 };
 
 static void
@@ -40,9 +40,9 @@ release_answer(void *arg)
 AsctracAnswer *
 asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity, const RemoteRequest *request)
 {
-	AsctracAnswer *answer = palloc0(sizeof(AsctracAnswer));
+	AsctracAnswer		  *answer = palloc0(sizeof(AsctracAnswer));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	RemoteRequest streamed = *request;
+	RemoteRequest		   streamed = *request;
 
 	answer->entity = entity;
 	answer->server_name = endpoint->server_name;
@@ -73,13 +73,13 @@ static void
 take_model_response(AsctracAnswer *answer)
 {
 	static const char *const names[] = {"ReturnCode", "Message"};
-	PageColumns *columns = page_columns_create(names, lengthof(names));
-	CellPage	page = {0};
-	PageError	error;
-	bool		empty = false;
-	char	   *message = NULL;
-	size_t		len;
-	char	   *object = array_take_object(answer->array, &len);
+	PageColumns				*columns = page_columns_create(names, lengthof(names));
+	CellPage				 page = {0};
+	PageError				 error;
+	bool					 empty = false;
+	char					*message = NULL;
+	size_t					 len;
+	char					*object = array_take_object(answer->array, &len);
 
 	if (object == NULL)
 		raise_broken(answer, array_error(answer->array));
@@ -152,7 +152,7 @@ judge_end(AsctracAnswer *answer)
 char *
 asctrac_answer_next(AsctracAnswer *answer, size_t *len)
 {
-	char	   *chunk;
+	char *chunk;
 
 	while ((chunk = array_take(answer->array, len)) == NULL)
 	{

@@ -215,7 +215,7 @@ static ValueKind
 local_kind(const Connection *conn, const EntityColumn *column)
 {
 	return column->kind == VALUE_TIMESTAMP && conn->time_zone != NULL ? VALUE_TIMESTAMPTZ :
-		column->kind;
+																		column->kind;
 }
 
 static DiscoveredTable *
@@ -246,9 +246,9 @@ discover_table(const Connection *conn, const Entity *entity)
 List *
 asctrac_discover(Connection *conn, const ImportRequest *request)
 {
-	bool		interactive = asctrac_server_option(conn, "rest_base_url") != NULL;
-	List	   *tables = NIL;
-	ListCell   *lc;
+	bool	  interactive = asctrac_server_option(conn, "rest_base_url") != NULL;
+	List	 *tables = NIL;
+	ListCell *lc;
 
 	foreach(lc, request->entities)
 	{

@@ -15,7 +15,7 @@
 static bool
 begins(const Cell *cell, const char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	return cell->len >= len && memcmp(cell->text, text, len) == 0;
 }
@@ -36,7 +36,7 @@ is_none(const EntityColumn *known, const Cell *cell)
 static void
 cut_fraction(Cell *cell)
 {
-	char	   *point = memchr(cell->text, '.', cell->len);
+	char *point = memchr(cell->text, '.', cell->len);
 
 	if (point == NULL || strspn(point + 1, "0") != cell->len - (point + 1 - cell->text))
 		return;

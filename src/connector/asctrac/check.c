@@ -17,7 +17,7 @@
 static List *
 add_item(List *items, const char *item, const char *status, const char *detail, const char *hint)
 {
-	ProbeStep  *step = palloc0(sizeof(ProbeStep));
+	ProbeStep *step = palloc0(sizeof(ProbeStep));
 
 	step->step = item;
 	step->status = status;
@@ -30,8 +30,8 @@ add_item(List *items, const char *item, const char *status, const char *detail, 
 static List *
 check_network(List *items, Connection *conn)
 {
-	RemoteRequest request = {.method = "GET",.repeatable = true,.anonymous = true};
-	RemoteFault *fault;
+	RemoteRequest request = {.method = "GET", .repeatable = true, .anonymous = true};
+	RemoteFault	 *fault;
 
 	request.url = psprintf("%s%s", conn->endpoint.base_url, LIVENESS_PATH);
 	request.headers = list_make1("Accept: application/json");
@@ -45,7 +45,8 @@ static List *
 check_credentials(List *items, const Connection *conn)
 {
 	if (conn->endpoint.credential->kind != CREDENTIAL_NONE)
-		return add_item(items, "credentials", "ok", "the user mapping has a token, or what one is had with", NULL);
+		return add_item(items, "credentials", "ok",
+						"the user mapping has a token, or what one is had with", NULL);
 	return add_item(items, "credentials", "warning", "requests go out without a token",
 					"Anybody who reaches the host interface can consume its feeds. Switch its authentication on (GWInterfaceUseAuthentication).");
 }
@@ -98,8 +99,8 @@ static List *
 check_children(List *items, const Entity *entity)
 {
 	StringInfoData names;
-	int			n;
-	const Entity *entities = asctrac_entities(&n);
+	int			   n;
+	const Entity  *entities = asctrac_entities(&n);
 
 	initStringInfo(&names);
 	for (int i = 0; i < n; i++)
@@ -119,7 +120,7 @@ check_children(List *items, const Entity *entity)
 List *
 asctrac_check_drain(Connection *conn, const Entity *entity)
 {
-	List	   *items = NIL;
+	List *items = NIL;
 
 	conn->endpoint.max_retries = Min(conn->endpoint.max_retries, 1);
 	items = check_network(items, conn);

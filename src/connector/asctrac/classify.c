@@ -26,8 +26,7 @@
 /* What a status becomes. */
 typedef struct Verdict
 {
-	long		from,
-				to;
+	long		from, to;
 	RemoteClass cls;
 	int			sqlstate;
 	const char *message;
@@ -36,27 +35,26 @@ typedef struct Verdict
 
 static const Verdict verdicts[] = {
 	{200, 299, REMOTE_BROKEN, ERRCODE_FDW_ERROR, "ASCTrac answered with a page instead of data",
-	"Check base_url and rest_base_url of the server: something else answers there."},
+	 "Check base_url and rest_base_url of the server: something else answers there."},
 	{300, 399, REMOTE_BROKEN, ERRCODE_FDW_ERROR, "ASCTrac answered with a redirect",
-	"Redirects are not followed. Check base_url and rest_base_url of the server."},
+	 "Redirects are not followed. Check base_url and rest_base_url of the server."},
 	{401, 401, REMOTE_AUTH, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-		"ASCTrac refused the credentials",
-	"The token is missing, unknown or no longer valid: the other side doesn't say which. Check the user mapping, and token_encoding of the server."},
+	 "ASCTrac refused the credentials",
+	 "The token is missing, unknown or no longer valid: the other side doesn't say which. Check the user mapping, and token_encoding of the server."},
 	{403, 403, REMOTE_DENIED, ERRCODE_INSUFFICIENT_PRIVILEGE, "ASCTrac does not allow this", NULL},
 	{404, 404, REMOTE_REJECTED, ERRCODE_FDW_ERROR, "ASCTrac does not know this address",
-	"Check base_url and rest_base_url of the server; an older version may lack this part of the interface."},
+	 "Check base_url and rest_base_url of the server; an older version may lack this part of the interface."},
 	{405, 405, REMOTE_REJECTED, ERRCODE_FDW_ERROR, "ASCTrac does not allow this method here",
-	"Check base_url and rest_base_url of the server; an older version may lack this part of the interface."},
-	{408, 408, REMOTE_RETRY, ERRCODE_CONNECTION_FAILURE, "ASCTrac gave up waiting for the request",
-	NULL},
+	 "Check base_url and rest_base_url of the server; an older version may lack this part of the interface."},
+	{408, 408, REMOTE_RETRY, ERRCODE_CONNECTION_FAILURE, "ASCTrac gave up waiting for the request", NULL},
 	{413, 413, REMOTE_REJECTED, ERRCODE_FDW_ERROR, "the request is too large for ASCTrac", NULL},
 	{429, 429, REMOTE_THROTTLED, ERRCODE_TOO_MANY_CONNECTIONS, "ASCTrac limits requests",
-	"Set max_concurrency of the server lower."},
+	 "Set max_concurrency of the server lower."},
 	{400, 499, REMOTE_REJECTED, ERRCODE_FDW_ERROR, "ASCTrac refused the request", NULL},
 	{500, 500, REMOTE_RETRY, ERRCODE_FDW_ERROR, "ASCTrac failed inside",
-	"Its own log has more; the database behind it may not be reachable."},
+	 "Its own log has more; the database behind it may not be reachable."},
 	{501, 599, REMOTE_RETRY, ERRCODE_CONNECTION_FAILURE, "ASCTrac is not available",
-	"This is usually passing trouble of the other side; try again."},
+	 "This is usually passing trouble of the other side; try again."},
 	{0, 999, REMOTE_BROKEN, ERRCODE_FDW_ERROR, "ASCTrac answered with an unknown status", NULL},
 };
 
@@ -89,13 +87,13 @@ char *
 asctrac_clean_text(const char *text)
 {
 	StringInfoData out;
-	bool		any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
 
 	initStringInfo(&out);
 	for (text = reason_of(text); *text != '\0' && out.len < MAX_REMOTE_TEXT;)
 	{
 		unsigned char c = (unsigned char) *text;
-		int			len = pg_utf_mblen((const unsigned char *) text);
+		int			  len = pg_utf_mblen((const unsigned char *) text);
 
 		if (c < 0x20 || c == 0x7f)
 		{
@@ -127,7 +125,7 @@ read_message(const RemoteResponse *response)
 		return NULL;
 	root = json_loadb(response->body, response->body_len, JSON_DECODE_ANY, NULL);
 	message = json_is_string(root) ? json_string_value(root) :
-		json_string_value(json_object_get(root, "Message"));
+									 json_string_value(json_object_get(root, "Message"));
 	if (message != NULL && *message != '\0')
 		text = asctrac_clean_text(message);
 	else if (root == NULL && response->body[0] != '<' &&
@@ -178,7 +176,7 @@ asctrac_classify(const RemoteResponse *response, RemoteFault *fault)
 RemoteClass
 asctrac_classify_old(const RemoteResponse *response, RemoteFault *fault)
 {
-	char	   *message;
+	char *message;
 
 	if (response->status != 404 || is_page(response))
 		return asctrac_classify(response, fault);

@@ -22,12 +22,12 @@
 /* Where rows go. */
 typedef struct Target
 {
-	const Entity *entity;
+	const Entity		*entity;
 	const AsctracDetail *detail;
-	const PageColumns *columns;
-	const char *const *names;
-	int			ncolumns;
-	CellPage   *page;
+	const PageColumns	*columns;
+	const char *const	*names;
+	int					 ncolumns;
+	CellPage			*page;
 } Target;
 
 /*
@@ -37,7 +37,7 @@ typedef struct Target
 bool
 asctrac_says_nothing_found(const char *message)
 {
-	size_t		len = message != NULL ? strlen(message) : 0;
+	size_t len = message != NULL ? strlen(message) : 0;
 
 	while (len > 0 && (message[len - 1] == '.' || message[len - 1] == ' '))
 		len--;
@@ -53,19 +53,17 @@ void
 asctrac_raise_refused(const Entity *entity, const char *message)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("ASCTrac refused the request for \"%s\"", entity->name),
+			(errcode(ERRCODE_FDW_ERROR), errmsg("ASCTrac refused the request for \"%s\"", entity->name),
 			 message != NULL && *message != '\0' ?
-			 errdetail_internal("%s", asctrac_clean_text(message)) :
-			 errdetail("It gave no reason.")));
+				 errdetail_internal("%s", asctrac_clean_text(message)) :
+				 errdetail("It gave no reason.")));
 }
 
 pg_noreturn static void
 raise_broken(const Entity *entity, const char *detail)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("answer for \"%s\" cannot be read", entity->name),
+			(errcode(ERRCODE_FDW_ERROR), errmsg("answer for \"%s\" cannot be read", entity->name),
 			 errdetail_internal("%s", detail),
 			 errhint("Check rest_base_url of the server: something else may answer there.")));
 }
@@ -94,8 +92,8 @@ as_collection(const Entity *entity, const char *text)
 static void
 take_rows(const Target *target, const char *text)
 {
-	char	   *collection = as_collection(target->entity, text);
-	PageError	error;
+	char	 *collection = as_collection(target->entity, text);
+	PageError error;
 
 	if (!page_decode(target->page, target->columns, collection, strlen(collection), MAX_ROWS, &error))
 		raise_page_error(target->entity, &error);
@@ -105,8 +103,8 @@ take_rows(const Target *target, const char *text)
 static void
 take_table_set(const Target *target, const char *text)
 {
-	char	   *xml;
-	PageError	error;
+	char	 *xml;
+	PageError error;
 
 	if (strncmp(text, "OK", 2) != 0)
 	{
@@ -125,10 +123,10 @@ static void
 read_members(const Entity *entity, const char *text, const char *const *names, int n, char **members)
 {
 	PageColumns *columns = page_columns_create(names, n);
-	char	   *collection = as_collection(entity, text);
-	CellPage	page = {0};
-	PageError	error;
-	bool		read;
+	char		*collection = as_collection(entity, text);
+	CellPage	 page = {0};
+	PageError	 error;
+	bool		 read;
 
 	memset(members, 0, sizeof(char *) * n);
 	if (columns == NULL)
@@ -149,7 +147,7 @@ static void
 take_message(const Target *target, const char *text)
 {
 	static const char *const detail_xml = "DetailXMLInfo";
-	char	   *member = NULL;
+	char					*member = NULL;
 
 	if (text[0] == '\0')
 		return;
@@ -185,9 +183,9 @@ asctrac_envelope(const Entity *entity, const RemoteResponse *response, const Pag
 				 const char *const *names, int ncolumns, CellPage *page)
 {
 	static const char *const envelope[] = {"successful", "ErrorMessage", "DataMessage"};
-	Target		target = {entity, asctrac_detail(entity), columns, names, ncolumns, page};
-	char	   *members[lengthof(envelope)];
-	bool		successful;
+	Target target = {entity, asctrac_detail(entity), columns, names, ncolumns, page};
+	char  *members[lengthof(envelope)];
+	bool   successful;
 
 	page->nrows = 0;
 	asctrac_verify_text(entity, response->body, response->body_len);
@@ -196,7 +194,7 @@ asctrac_envelope(const Entity *entity, const RemoteResponse *response, const Pag
 	read_members(entity, response->body, envelope, lengthof(envelope), members);
 	successful = members[0] != NULL && strcmp(members[0], "true") == 0;
 	if (members[0] == NULL && members[2] == NULL)
-		take_message(&target, response->body);	/* some answer without an envelope */
+		take_message(&target, response->body); /* some answer without an envelope */
 	else if (!successful)
 	{
 		if (!asctrac_says_nothing_found(members[1]))

@@ -21,22 +21,22 @@
 typedef struct Part
 {
 	PageColumns *columns;
-	int			array;			/* child: column of the feed's own rows that holds it */
-	int		   *inherited;		/* child: by column, the column above it is taken from, or -1 */
-	int			capacity;		/* child: of parents */
+	int			 array;		/* child: column of the feed's own rows that holds it */
+	int			*inherited; /* child: by column, the column above it is taken from, or -1 */
+	int			 capacity;	/* child: of parents */
 } Part;
 
 struct Feed
 {
-	const Entity *entity;
-	MemoryContext cxt;
-	MemoryContext batch_cxt;	/* what the cells of a batch point into */
+	const Entity  *entity;
+	MemoryContext  cxt;
+	MemoryContext  batch_cxt; /* what the cells of a batch point into */
 	AsctracAnswer *answer;
-	FeedBatch	batch;
-	Part	   *parts;			/* beside those of the batch */
-	CellPage	scratch;		/* children of one row */
-	char	   *raw;
-	bool		over;
+	FeedBatch	   batch;
+	Part		  *parts;	/* beside those of the batch */
+	CellPage	   scratch; /* children of one row */
+	char		  *raw;
+	bool		   over;
 };
 
 static void
@@ -71,7 +71,7 @@ column_number(const Entity *entity, const char *name)
 static void
 release_feed(void *arg)
 {
-	Feed	   *feed = arg;
+	Feed *feed = arg;
 
 	for (int i = 0; i < feed->batch.nparts; i++)
 	{
@@ -85,8 +85,8 @@ release_feed(void *arg)
 static void
 add_part(Feed *feed, const Entity *entity)
 {
-	int			at = feed->batch.nparts++;
-	Part	   *part = &feed->parts[at];
+	int			 at = feed->batch.nparts++;
+	Part		*part = &feed->parts[at];
 	const char **names = palloc(sizeof(char *) * entity->ncolumns);
 
 	feed->batch.parts[at].entity = entity;
@@ -101,13 +101,14 @@ add_part(Feed *feed, const Entity *entity)
 	part->inherited = palloc(sizeof(int) * entity->ncolumns);
 	for (int i = 0; i < entity->ncolumns; i++)
 		part->inherited[i] = asctrac_is_of_parent(&entity->columns[i]) ?
-			column_number(feed->entity, entity->columns[i].name) : -1;
+			column_number(feed->entity, entity->columns[i].name) :
+			-1;
 }
 
 static void
 add_parts(Feed *feed)
 {
-	int			n;
+	int			  n;
 	const Entity *entities = asctrac_entities(&n);
 
 	feed->parts = palloc0(sizeof(Part) * n);
@@ -135,13 +136,13 @@ Feed *
 asctrac_feed_open(Connection *conn, const Entity *entity)
 {
 	AsctracState *state = conn->state;
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "makini asctrac feed",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Feed	   *feed = palloc0(sizeof(Feed));
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini asctrac feed", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext		   old = MemoryContextSwitchTo(cxt);
+	Feed				  *feed = palloc0(sizeof(Feed));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	RemoteRequest request = {.method = "GET"};
-	AsctracCall *call;
+	RemoteRequest		   request = {.method = "GET"};
+	AsctracCall			  *call;
 
 	feed->entity = drained_entity(entity);
 	feed->cxt = cxt;
@@ -175,7 +176,7 @@ tidy_page(const Entity *entity, CellPage *page)
 {
 	for (int row = 0; row < page->nrows; row++)
 	{
-		Cell	   *cells = cells_of(page, row);
+		Cell *cells = cells_of(page, row);
 
 		for (int i = 0; i < entity->ncolumns; i++)
 			asctrac_tidy_cell(&entity->columns[i], &cells[i]);
@@ -185,8 +186,8 @@ tidy_page(const Entity *entity, CellPage *page)
 static void
 reserve_rows(FeedPart *part, Part *own, int more)
 {
-	CellPage   *page = &part->page;
-	int			capacity = own->capacity > 0 ? own->capacity : 256;
+	CellPage *page = &part->page;
+	int		  capacity = own->capacity > 0 ? own->capacity : 256;
 
 	page->ncolumns = part->entity->ncolumns;
 	if (page->nrows + more <= own->capacity)
@@ -197,7 +198,7 @@ reserve_rows(FeedPart *part, Part *own, int more)
 	if (page->cells == NULL)
 		out_of_memory();
 	part->parents = part->parents == NULL ? palloc(sizeof(int) * capacity) :
-		repalloc(part->parents, sizeof(int) * capacity);
+											repalloc(part->parents, sizeof(int) * capacity);
 	page->capacity = own->capacity = capacity;
 }
 
@@ -219,12 +220,12 @@ inherit(const Part *own, const Cell *above, Cell *cells, int ncolumns)
 static void
 add_children(Feed *feed, int at, int row)
 {
-	FeedPart   *part = &feed->batch.parts[at];
-	Part	   *own = &feed->parts[at];
-	Cell	   *above = cells_of(&feed->batch.parts[0].page, row);
-	Cell	   *array = &above[own->array];
-	char	   *collection;
-	PageError	error;
+	FeedPart *part = &feed->batch.parts[at];
+	Part	 *own = &feed->parts[at];
+	Cell	 *above = cells_of(&feed->batch.parts[0].page, row);
+	Cell	 *array = &above[own->array];
+	char	 *collection;
+	PageError error;
 
 	if (array->text == NULL || array->quoted)
 		return;
@@ -237,7 +238,7 @@ add_children(Feed *feed, int at, int row)
 	reserve_rows(part, own, feed->scratch.nrows);
 	for (int i = 0; i < feed->scratch.nrows; i++)
 	{
-		Cell	   *cells = cells_of(&part->page, part->page.nrows);
+		Cell *cells = cells_of(&part->page, part->page.nrows);
 
 		memcpy(cells, cells_of(&feed->scratch, i), sizeof(Cell) * part->page.ncolumns);
 		inherit(own, above, cells, part->page.ncolumns);
@@ -249,7 +250,7 @@ add_children(Feed *feed, int at, int row)
 static void
 take_raw(Feed *feed, const char *chunk, size_t len)
 {
-	PageError	error;
+	PageError error;
 
 	feed->raw = MemoryContextAllocHuge(feed->batch_cxt, len + 1);
 	memcpy(feed->raw, chunk, len + 1);
@@ -260,8 +261,8 @@ take_raw(Feed *feed, const char *chunk, size_t len)
 static void
 take_chunk(Feed *feed, char *chunk, size_t len)
 {
-	CellPage   *page = &feed->batch.parts[0].page;
-	PageError	error;
+	CellPage *page = &feed->batch.parts[0].page;
+	PageError error;
 
 	take_raw(feed, chunk, len);
 	if (!page_decode(page, feed->parts[0].columns, chunk, len, MAX_ROWS, &error))
@@ -270,7 +271,7 @@ take_chunk(Feed *feed, char *chunk, size_t len)
 		feed->batch.parts[at].page.nrows = 0;
 	for (int row = 0; row < page->nrows; row++)
 	{
-		Cell	   *cells = cells_of(page, row);
+		Cell *cells = cells_of(page, row);
 
 		for (int i = 0; i < feed->entity->ncolumns; i++)
 			asctrac_tidy_cell(&feed->entity->columns[i], &cells[i]);
@@ -282,7 +283,7 @@ take_chunk(Feed *feed, char *chunk, size_t len)
 static void
 feed_context(void *arg)
 {
-	Feed	   *feed = arg;
+	Feed *feed = arg;
 
 	errcontext("feed \"%s\", after row " INT64_FORMAT, feed->entity->name,
 			   asctrac_answer_rows(feed->answer));
@@ -291,8 +292,8 @@ feed_context(void *arg)
 static FeedBatch *
 next_batch(Feed *feed)
 {
-	size_t		len;
-	char	   *chunk;
+	size_t len;
+	char  *chunk;
 
 	if (feed->over)
 		return NULL;
@@ -314,8 +315,8 @@ next_batch(Feed *feed)
 FeedBatch *
 asctrac_feed_next(Feed *feed)
 {
-	MemoryContext old;
-	FeedBatch  *batch;
+	MemoryContext		 old;
+	FeedBatch			*batch;
 	ErrorContextCallback context;
 
 	MemoryContextReset(feed->batch_cxt);

@@ -107,7 +107,8 @@ make_credential(Connection *conn, List *server_options, List *options)
 	credential->client_id = option_text(options, "client_id");
 	credential->client_secret = text_or_file(conn, options, "client_secret", "client_secret_file");
 	credential->token_base64 = encoding != NULL && strcmp(encoding, "base64") == 0;
-	if (credential->token != NULL && (credential->client_id != NULL || credential->client_secret != NULL))
+	if (credential->token != NULL &&
+		(credential->client_id != NULL || credential->client_secret != NULL))
 		refuse_mapping(conn, "It has a token, and a client id or secret to get one with.",
 					   "DROP token");
 	if (credential->token != NULL)
@@ -164,7 +165,7 @@ void
 asctrac_connect(Connection *conn, List *server_options, List *mapping_options)
 {
 	RemoteEndpoint *endpoint = &conn->endpoint;
-	AsctracState *state = palloc0(sizeof(AsctracState));
+	AsctracState   *state = palloc0(sizeof(AsctracState));
 
 	endpoint->base_url = option_url(server_options, "base_url");
 	if (endpoint->base_url == NULL)
@@ -174,7 +175,8 @@ asctrac_connect(Connection *conn, List *server_options, List *mapping_options)
 				 errhint("Name the host interface with ALTER SERVER %s OPTIONS (ADD base_url 'https://wms.example.com').",
 						 quote_identifier(conn->server_name))));
 	endpoint->classify = option_bool(server_options, "not_found_is_empty", false) ?
-		asctrac_classify_old : asctrac_classify;
+		asctrac_classify_old :
+		asctrac_classify;
 	endpoint->credential = make_credential(conn, server_options, mapping_options);
 	state->site_id = option_text(server_options, "site_id");
 	state->rest_user = option_text(server_options, "rest_user");

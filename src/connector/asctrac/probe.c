@@ -25,11 +25,11 @@
 
 typedef struct Probe
 {
-	Connection *conn;
+	Connection	 *conn;
 	AsctracState *state;
-	List	   *steps;			/* of ProbeStep * */
-	instr_time	started;		/* of the present step */
-	bool		failed;			/* a step that the rest builds on has failed */
+	List		 *steps;   /* of ProbeStep * */
+	instr_time	  started; /* of the present step */
+	bool		  failed;  /* a step that the rest builds on has failed */
 } Probe;
 
 static void
@@ -41,8 +41,8 @@ begin_step(Probe *probe)
 static void
 end_step(Probe *probe, const char *name, const char *status, const char *detail, const char *hint)
 {
-	ProbeStep  *step = palloc0(sizeof(ProbeStep));
-	instr_time	elapsed;
+	ProbeStep *step = palloc0(sizeof(ProbeStep));
+	instr_time elapsed;
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, probe->started);
@@ -80,7 +80,7 @@ describe_fault(const RemoteFault *fault)
 static RemoteFault *
 try_get(RemoteEndpoint *endpoint, const char *path, bool anonymous)
 {
-	RemoteRequest request = {.method = "GET",.repeatable = true,.anonymous = anonymous};
+	RemoteRequest request = {.method = "GET", .repeatable = true, .anonymous = anonymous};
 
 	request.url = psprintf("%s%s", endpoint->base_url, path);
 	request.headers = list_make1("Accept: application/json");
@@ -99,7 +99,8 @@ probe_options(Probe *probe)
 	begin_step(probe);
 	end_step(probe, "options", STEP_OK,
 			 psprintf("%s, %s", probe->conn->endpoint.base_url,
-					  kinds[probe->conn->endpoint.credential->kind]), NULL);
+					  kinds[probe->conn->endpoint.credential->kind]),
+			 NULL);
 }
 
 /* The liveness page is a leftover that an installation may have taken out. */
@@ -114,8 +115,8 @@ probe_network(Probe *probe)
 	if (probe->failed)
 		end_step(probe, "network", STEP_FAILED, describe_fault(fault), fault->hint);
 	else
-		end_step(probe, "network", STEP_OK,
-				 psprintf("%s answers", probe->conn->endpoint.base_url), NULL);
+		end_step(probe, "network", STEP_OK, psprintf("%s answers", probe->conn->endpoint.base_url),
+				 NULL);
 }
 
 /*
@@ -137,8 +138,8 @@ probe_stock(Probe *probe)
 	else
 		end_step(probe, "inventory", STEP_OK, "the host interface reads its database",
 				 probe->conn->endpoint.credential->kind == CREDENTIAL_NONE ?
-				 "The interface takes anybody's calls. Switch its authentication on (GWInterfaceUseAuthentication)." :
-				 "Where authentication is switched off (GWInterfaceUseAuthentication) any token passes.");
+					 "The interface takes anybody's calls. Switch its authentication on (GWInterfaceUseAuthentication)." :
+					 "Where authentication is switched off (GWInterfaceUseAuthentication) any token passes.");
 }
 
 static void
@@ -153,7 +154,8 @@ probe_interactive(Probe *probe)
 				 "Set rest_base_url of the server for live stock, orders, docks and trailers.");
 		return;
 	}
-	fault = try_get(&probe->state->interactive, "/api/InvLookup?aSkidID=&aItemID=&aLocationID=&aUserID=&aSiteID=", true);
+	fault = try_get(&probe->state->interactive,
+					"/api/InvLookup?aSkidID=&aItemID=&aLocationID=&aUserID=&aSiteID=", true);
 	if (fault != NULL)
 		end_step(probe, "interactive service", STEP_FAILED, describe_fault(fault), fault->hint);
 	else
@@ -178,7 +180,8 @@ probe_redelivery(Probe *probe)
 {
 	begin_step(probe);
 	if (probe->state->redelivers)
-		end_step(probe, "feeds", STEP_OK, "the server says that rows handed out come again until they are acknowledged", NULL);
+		end_step(probe, "feeds", STEP_OK,
+				 "the server says that rows handed out come again until they are acknowledged", NULL);
 	else
 		end_step(probe, "feeds", STEP_WARNING, "rows that a broken connection loses are lost",
 				 "Have GWAPIIncludeProcessingStatus set to T in ASCTrac, then set redelivers of the server to true.");
@@ -191,7 +194,7 @@ probe_redelivery(Probe *probe)
 List *
 asctrac_probe(Connection *conn)
 {
-	Probe		probe = {.conn = conn,.state = conn->state};
+	Probe probe = {.conn = conn, .state = conn->state};
 
 	conn->endpoint.max_retries = Min(conn->endpoint.max_retries, 1);
 	probe.state->interactive.max_retries = conn->endpoint.max_retries;

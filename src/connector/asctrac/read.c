@@ -19,10 +19,10 @@
 
 #include "connector/asctrac/asctrac.h"
 
-#define MAX_ROWS		10000000
+#define MAX_ROWS 10000000
 
 /* A longer list is cheaper to filter here, where it may be. */
-#define MAX_OPTIONAL_IN	10
+#define MAX_OPTIONAL_IN 10
 
 /* Columns that say, in the row itself, that a look-up failed. */
 typedef enum HiddenColumn
@@ -34,24 +34,24 @@ typedef enum HiddenColumn
 
 struct Reader
 {
-	Connection *conn;
-	RemoteEndpoint *endpoint;
-	const Entity *entity;
+	Connection			*conn;
+	RemoteEndpoint		*endpoint;
+	const Entity		*entity;
 	const AsctracDetail *detail;
-	MemoryContext cxt;
-	MemoryContext call_cxt;		/* of the call whose rows are being given */
-	int			ncolumns;		/* wanted; the page has HIDDEN_COLUMNS more where hidden is set */
+	MemoryContext		 cxt;
+	MemoryContext		 call_cxt; /* of the call whose rows are being given */
+	int ncolumns;				/* wanted; the page has HIDDEN_COLUMNS more where hidden is set */
 	const EntityColumn **known; /* by column */
-	const char **names;
-	bool		hidden;
-	PageColumns *columns;
-	List	   *calls;			/* of AsctracCall *, in order */
-	List	   *filters;		/* of Filter *: lists that were cut into calls */
-	int			next_call;
-	AsctracCall *call;			/* whose rows are being given */
-	AsctracAnswer *answer;		/* SHAPE_ARRAY: what it answers with */
-	bool		one_answer;		/* else: there are rows to be given */
-	CellPage	page;
+	const char		   **names;
+	bool				 hidden;
+	PageColumns			*columns;
+	List				*calls;	  /* of AsctracCall *, in order */
+	List				*filters; /* of Filter *: lists that were cut into calls */
+	int					 next_call;
+	AsctracCall			*call;		 /* whose rows are being given */
+	AsctracAnswer		*answer;	 /* SHAPE_ARRAY: what it answers with */
+	bool				 one_answer; /* else: there are rows to be given */
+	CellPage			 page;
 };
 
 /* ---------------------------------------------------------------------
@@ -78,7 +78,7 @@ asctrac_judge(const Filter *leaf)
 static List *
 top_filters(const Filter *filter, List *filters)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (filter == NULL)
 		return filters;
@@ -111,7 +111,7 @@ find_parameter(const Entity *entity, const char *column)
 static bool
 can_be_sent(const Entity *entity, const EntityParameter *parameter, const char *text)
 {
-	bool		interactive = asctrac_detail(entity)->service == SERVICE_INTERACTIVE;
+	bool interactive = asctrac_detail(entity)->service == SERVICE_INTERACTIVE;
 
 	for (const char *p = text; *p != '\0'; p++)
 	{
@@ -126,7 +126,7 @@ can_be_sent(const Entity *entity, const EntityParameter *parameter, const char *
 static bool
 check_values(const Entity *entity, const EntityParameter *parameter, const Filter *filter)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, filter->values)
 	{
@@ -140,7 +140,8 @@ check_values(const Entity *entity, const EntityParameter *parameter, const Filte
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("look-up \"%s\" cannot be asked for this value of \"%s\"", entity->name,
 						asc_tolower(filter->column->name, strlen(filter->column->name))),
-				 errdetail("The other side would take an apostrophe, a bar or a control character in it for more than a value.")));
+				 errdetail(
+					 "The other side would take an apostrophe, a bar or a control character in it for more than a value.")));
 	}
 	return true;
 }
@@ -158,7 +159,7 @@ make_value(const char *column, const char *text)
 static bool
 has_value(List *values, const char *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, values)
 	{
@@ -176,20 +177,20 @@ has_value(List *values, const char *column)
 typedef struct Planner
 {
 	const Entity *entity;
-	const char *user;
-	const char *site;
-	const char *time_zone;
-	bool		plain;			/* for EXPLAIN: values as they are */
-	List	   *lists;			/* of Filter *: each of their values in turn */
-	List	   *calls;			/* of AsctracCall * */
+	const char	 *user;
+	const char	 *site;
+	const char	 *time_zone;
+	bool		  plain; /* for EXPLAIN: values as they are */
+	List		 *lists; /* of Filter *: each of their values in turn */
+	List		 *calls; /* of AsctracCall * */
 } Planner;
 
 /* One call for every combination of the lists' values. */
 static void
 add_calls(Planner *planner, List *values, int list)
 {
-	Filter	   *filter;
-	ListCell   *lc;
+	Filter	 *filter;
+	ListCell *lc;
 
 	CHECK_FOR_INTERRUPTS();
 	if (list == list_length(planner->lists))
@@ -206,16 +207,16 @@ add_calls(Planner *planner, List *values, int list)
 
 		/* "" is how NULL comes: no row has it. */
 		if (value->text[0] != '\0')
-			add_calls(planner, lappend(list_copy(values),
-									   make_value(filter->column->name, value->text)), list + 1);
+			add_calls(planner,
+					  lappend(list_copy(values), make_value(filter->column->name, value->text)),
+					  list + 1);
 	}
 }
 
 static bool
 is_worth_calls(const Entity *entity, const EntityParameter *parameter, const Filter *filter)
 {
-	return parameter->required || parameter->one_of ||
-		list_length(filter->values) <= MAX_OPTIONAL_IN;
+	return parameter->required || parameter->one_of || list_length(filter->values) <= MAX_OPTIONAL_IN;
 }
 
 /* Would a value of this column be among what goes out? */
@@ -223,12 +224,12 @@ static bool
 goes_out(Planner *planner, const char *column)
 {
 	AsctracCall *call;
-	List	   *values = NIL;
-	ListCell   *lc;
+	List		*values = NIL;
+	ListCell	*lc;
 
 	foreach(lc, planner->lists)
 	{
-		Filter	   *filter = lfirst(lc);
+		Filter *filter = lfirst(lc);
 
 		values = lappend(values, make_value(filter->column->name, "?"));
 	}
@@ -239,13 +240,13 @@ goes_out(Planner *planner, const char *column)
 static void
 plan_calls(Planner *planner, const Filter *where)
 {
-	List	   *columns = NIL;
-	List	   *useless = NIL;
-	ListCell   *lc;
+	List	 *columns = NIL;
+	List	 *useless = NIL;
+	ListCell *lc;
 
 	foreach(lc, top_filters(where, NIL))
 	{
-		Filter	   *filter = lfirst(lc);
+		Filter				  *filter = lfirst(lc);
 		const EntityParameter *parameter;
 
 		if (!is_equality(filter) || has_value(columns, filter->column->name))
@@ -278,11 +279,11 @@ plan_calls(Planner *planner, const Filter *where)
 char *
 asctrac_describe(Connection *conn, const RemoteQuery *query, List **params)
 {
-	const Entity *entity = ((Source *) linitial(query->sources))->catalogue;
-	Planner		planner = {.entity = entity,.plain = true,.time_zone = conn->time_zone};
-	AsctracCall *call;
+	const Entity  *entity = ((Source *) linitial(query->sources))->catalogue;
+	Planner		   planner = {.entity = entity, .plain = true, .time_zone = conn->time_zone};
+	AsctracCall	  *call;
 	StringInfoData out;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	*params = NIL;
 	if (entity == NULL || asctrac_detail(entity)->method == NULL)
@@ -335,7 +336,7 @@ choose_endpoint(Connection *conn, const AsctracDetail *detail)
 static void
 set_columns(Reader *reader, const RemoteQuery *query)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	reader->ncolumns = list_length(query->columns);
 	reader->names = palloc0(sizeof(char *) * (reader->ncolumns + HIDDEN_COLUMNS + 1));
@@ -343,7 +344,7 @@ set_columns(Reader *reader, const RemoteQuery *query)
 	foreach(lc, query->columns)
 	{
 		QueryColumn *column = lfirst(lc);
-		int			i = foreach_current_index(lc);
+		int			 i = foreach_current_index(lc);
 
 		reader->names[i] = column->column != NULL ? column->column->name : "";
 		reader->known[i] = entity_find_column(reader->entity, reader->names[i]);
@@ -384,7 +385,7 @@ make_columns(const char *const *names, int n)
 static void
 release_reader(void *arg)
 {
-	Reader	   *reader = arg;
+	Reader *reader = arg;
 
 	page_columns_free(reader->columns);
 	page_free(&reader->page);
@@ -404,19 +405,18 @@ page_width(const Reader *reader)
 Reader *
 asctrac_open(Connection *conn, const RemoteQuery *query)
 {
-	const Entity *entity = ((Source *) linitial(query->sources))->catalogue;
-	AsctracState *state = conn->state;
-	MemoryContext cxt;
-	MemoryContext old;
+	const Entity		  *entity = ((Source *) linitial(query->sources))->catalogue;
+	AsctracState		  *state = conn->state;
+	MemoryContext		   cxt;
+	MemoryContext		   old;
 	MemoryContextCallback *callback;
-	Planner		planner = {.entity = entity};
-	Reader	   *reader;
+	Planner				   planner = {.entity = entity};
+	Reader				  *reader;
 
 	if (entity == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("there is no remote table \"%s\"",
-						((Source *) linitial(query->sources))->entity),
+				 errmsg("there is no remote table \"%s\"", ((Source *) linitial(query->sources))->entity),
 				 errhint("Import tables with IMPORT FOREIGN SCHEMA, or set the option \"entity\" to one of those it brings.")));
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "makini asctrac reader", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
@@ -483,7 +483,7 @@ cell_at(Reader *reader, int row, int column)
 static const char *
 sent_value(const AsctracCall *call, const char *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, call->sent)
 	{
@@ -514,7 +514,7 @@ fill_sent(Reader *reader, int column, Cell *cell)
 static bool
 belongs_to_call(Reader *reader, int row)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, reader->filters)
 	{
@@ -526,7 +526,7 @@ belongs_to_call(Reader *reader, int row)
 		sent = sent_value(reader->call, filter->column->name);
 		for (int i = 0; i < reader->ncolumns && sent != NULL; i++)
 		{
-			Cell	   *cell = cell_at(reader, row, i);
+			Cell *cell = cell_at(reader, row, i);
 
 			if (pg_strcasecmp(reader->names[i], filter->column->name) == 0 &&
 				(cell->text == NULL || strcmp(cell->text, sent) != 0))
@@ -540,8 +540,8 @@ belongs_to_call(Reader *reader, int row)
 static bool
 is_failure(Reader *reader, int row)
 {
-	Cell	   *successful;
-	Cell	   *message;
+	Cell *successful;
+	Cell *message;
 
 	if (!reader->hidden)
 		return false;
@@ -558,7 +558,7 @@ is_failure(Reader *reader, int row)
 static void
 tidy_page(Reader *reader)
 {
-	int			kept = 0;
+	int kept = 0;
 
 	for (int row = 0; row < reader->page.nrows; row++)
 	{
@@ -566,7 +566,7 @@ tidy_page(Reader *reader)
 			continue;
 		for (int i = 0; i < reader->ncolumns; i++)
 		{
-			Cell	   *cell = cell_at(reader, row, i);
+			Cell *cell = cell_at(reader, row, i);
 
 			if (reader->known[i] != NULL && asctrac_is_sent(reader->known[i]))
 				fill_sent(reader, i, cell);
@@ -610,9 +610,9 @@ start_next_call(Reader *reader)
 static bool
 next_chunk(Reader *reader)
 {
-	PageError	error;
-	size_t		len;
-	char	   *chunk;
+	PageError error;
+	size_t	  len;
+	char	 *chunk;
 
 	if (reader->answer == NULL)
 		return false;
@@ -634,7 +634,7 @@ next_chunk(Reader *reader)
 static bool
 page_of_answer(Reader *reader)
 {
-	bool		one_answer = reader->one_answer;
+	bool one_answer = reader->one_answer;
 
 	reader->one_answer = false;
 	return one_answer || next_chunk(reader);
@@ -649,7 +649,7 @@ CellPage *
 asctrac_next_page(Reader *reader)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->call_cxt);
-	bool		found;
+	bool		  found;
 
 	while (!(found = page_of_answer(reader)))
 	{
@@ -661,8 +661,8 @@ asctrac_next_page(Reader *reader)
 	if (found)
 	{
 		tidy_page(reader);
-		reader->page.has_more = reader->answer != NULL ||
-			reader->next_call < list_length(reader->calls);
+		reader->page.has_more =
+			reader->answer != NULL || reader->next_call < list_length(reader->calls);
 	}
 	MemoryContextSwitchTo(old);
 	return found ? &reader->page : NULL;

@@ -25,18 +25,18 @@
 /* A call while it is written. */
 typedef struct Writer
 {
-	const Entity *entity;
-	const char *user;			/* or NULL */
-	const char *site;			/* or NULL */
-	const char *time_zone;		/* or NULL */
-	List	   *values;			/* of AsctracValue *: what conditions give */
-	AsctracCall *call;
-	StringInfoData query;		/* behind the path */
-	List	   *names;			/* of char *: names that are in query */
-	StringInfoData members;		/* of the body */
-	StringInfoData list;		/* elements of the body's array */
-	const char *list_name;
-	bool		plain;			/* for people: nothing is escaped */
+	const Entity  *entity;
+	const char	  *user;	  /* or NULL */
+	const char	  *site;	  /* or NULL */
+	const char	  *time_zone; /* or NULL */
+	List		  *values;	  /* of AsctracValue *: what conditions give */
+	AsctracCall	  *call;
+	StringInfoData query;	/* behind the path */
+	List		  *names;	/* of char *: names that are in query */
+	StringInfoData members; /* of the body */
+	StringInfoData list;	/* elements of the body's array */
+	const char	  *list_name;
+	bool		   plain; /* for people: nothing is escaped */
 } Writer;
 
 /* ---------------------------------------------------------------------
@@ -51,7 +51,7 @@ typedef struct Writer
 void
 asctrac_append_escaped(StringInfo out, const char *text)
 {
-	char	   *utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	char *utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 
 	for (const unsigned char *p = (const unsigned char *) utf8; *p != '\0'; p++)
 	{
@@ -81,7 +81,7 @@ append_json(StringInfo out, const char *text)
 static bool
 has_name(const Writer *writer, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, writer->names)
 	{
@@ -111,7 +111,7 @@ append_selector(Writer *writer, const char *selector)
 static const char *
 value_of_column(const Writer *writer, const char *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (column == NULL)
 		return NULL;
@@ -129,10 +129,10 @@ value_of_column(const Writer *writer, const char *column)
 static char *
 today(const char *time_zone)
 {
-	pg_tz	   *zone = time_zone != NULL ? pg_tzset(time_zone) : session_timezone;
+	pg_tz		*zone = time_zone != NULL ? pg_tzset(time_zone) : session_timezone;
 	struct pg_tm tm;
-	fsec_t		fsec;
-	int			tz;
+	fsec_t		 fsec;
+	int			 tz;
 
 	if (timestamp2tm(GetCurrentTransactionStartTimestamp(), &tz, &tm, &fsec, NULL, zone) != 0)
 		return "";
@@ -221,13 +221,13 @@ static void
 write_parameters(Writer *writer)
 {
 	const Entity *entity = writer->entity;
-	bool		one_of = false;
-	bool		has_one = false;
+	bool		  one_of = false;
+	bool		  has_one = false;
 
 	for (int i = 0; i < entity->nparameters; i++)
 	{
 		const EntityParameter *parameter = &entity->parameters[i];
-		const char *value = value_of_column(writer, parameter->column);
+		const char			  *value = value_of_column(writer, parameter->column);
 
 		if (is_taken(writer, parameter))
 			continue;
@@ -243,8 +243,8 @@ write_parameters(Writer *writer)
 	for (int i = 0; one_of && !has_one && i < entity->nparameters; i++)
 	{
 		if (entity->parameters[i].one_of)
-			writer->call->missing = lappend(writer->call->missing,
-											(void *) entity->parameters[i].column);
+			writer->call->missing =
+				lappend(writer->call->missing, (void *) entity->parameters[i].column);
 	}
 }
 
@@ -258,7 +258,7 @@ asctrac_call(const Entity *entity, const char *user, const char *site, const cha
 			 bool plain, List *values)
 {
 	const AsctracDetail *detail = asctrac_detail(entity);
-	Writer		writer = {.entity = entity,.user = user,.site = site,.time_zone = time_zone,.plain = plain};
+	Writer writer = {.entity = entity, .user = user, .site = site, .time_zone = time_zone, .plain = plain};
 
 	writer.values = values;
 	writer.call = palloc0(sizeof(AsctracCall));
@@ -269,8 +269,8 @@ asctrac_call(const Entity *entity, const char *user, const char *site, const cha
 	writer.call->method = detail->method;
 	writer.call->url = psprintf("%s%s", detail->path, writer.query.data);
 	if (writer.list_name != NULL)
-		writer.call->body = psprintf("{%s\"%s\":[%s]}", writer.members.data, writer.list_name,
-									 writer.list.data);
+		writer.call->body =
+			psprintf("{%s\"%s\":[%s]}", writer.members.data, writer.list_name, writer.list.data);
 	return writer.call;
 }
 
@@ -281,10 +281,10 @@ asctrac_call(const Entity *entity, const char *user, const char *site, const cha
 void
 asctrac_refuse_missing(const Entity *entity, const AsctracCall *call)
 {
-	bool		one_of = false;
-	char	   *first;
+	bool		   one_of = false;
+	char		  *first;
 	StringInfoData names;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	if (call->missing == NIL)
 		return;
@@ -294,9 +294,12 @@ asctrac_refuse_missing(const Entity *entity, const AsctracCall *call)
 	initStringInfo(&names);
 	foreach(lc, call->missing)
 	{
-		char	   *name = lfirst(lc);
+		char *name = lfirst(lc);
 
-		appendStringInfo(&names, "%s\"%s\"", names.len == 0 ? "" : one_of ? " or " : ", ",
+		appendStringInfo(&names, "%s\"%s\"",
+						 names.len == 0 ? "" :
+							 one_of		? " or " :
+										  ", ",
 						 asc_tolower(name, strlen(name)));
 	}
 	ereport(ERROR,

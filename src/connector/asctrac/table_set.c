@@ -27,23 +27,23 @@
 
 typedef struct Xml
 {
-	const char *begin;
-	const char *end;
-	CellPage   *page;
+	const char		  *begin;
+	const char		  *end;
+	CellPage		  *page;
 	const char *const *names;
-	int			n;
-	const char *row;
-	int			max_rows;
-	PageError  *error;
+	int				   n;
+	const char		  *row;
+	int				   max_rows;
+	PageError		  *error;
 } Xml;
 
 /* An element's tag as it was read. */
 typedef struct Tag
 {
-	char	   *name;
-	size_t		len;
-	bool		closing;		/* </a> */
-	bool		empty;			/* <a/> */
+	char  *name;
+	size_t len;
+	bool   closing; /* </a> */
+	bool   empty;	/* <a/> */
 } Tag;
 
 static char *fail(Xml *xml, const char *at, const char *format, ...)
@@ -52,7 +52,7 @@ static char *fail(Xml *xml, const char *at, const char *format, ...)
 static char *
 fail(Xml *xml, const char *at, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	vsnprintf(xml->error->message, sizeof(xml->error->message), format, args);
@@ -93,7 +93,7 @@ skip_attributes(Xml *xml, char *p)
 {
 	for (p = skip_blanks(p); is_name_byte(*p); p = skip_blanks(p))
 	{
-		char		quote;
+		char quote;
 
 		while (is_name_byte(*p))
 			p++;
@@ -176,16 +176,17 @@ put_utf8(char *to, unsigned long c)
 static char *
 undo_number(Xml *xml, char *p, char **to)
 {
-	bool		hex = p[2] == 'x';
-	char	   *digits = p + (hex ? 3 : 2);
-	char	   *end = digits;
+	bool		  hex = p[2] == 'x';
+	char		 *digits = p + (hex ? 3 : 2);
+	char		 *end = digits;
 	unsigned long c = 0;
 
 	for (; *end != ';'; end++)
 	{
-		int			digit = *end >= '0' && *end <= '9' ? *end - '0' :
-			hex && *end >= 'a' && *end <= 'f' ? *end - 'a' + 10 :
-			hex && *end >= 'A' && *end <= 'F' ? *end - 'A' + 10 : -1;
+		int digit = *end >= '0' && *end <= '9' ? *end - '0' :
+			hex && *end >= 'a' && *end <= 'f'  ? *end - 'a' + 10 :
+			hex && *end >= 'A' && *end <= 'F'  ? *end - 'A' + 10 :
+												 -1;
 
 		if (digit < 0 || end - digits >= 8)
 			return fail(xml, p, "a character reference is not well formed");
@@ -207,13 +208,13 @@ undo_entity(Xml *xml, char *p, char **to)
 	{
 		const char *text;
 		char		c;
-	}			entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+	} entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
 
 	if (p[1] == '#')
 		return undo_number(xml, p, to);
 	for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]); i++)
 	{
-		size_t		len = strlen(entities[i].text);
+		size_t len = strlen(entities[i].text);
 
 		if (strncmp(p, entities[i].text, len) == 0)
 		{
@@ -228,7 +229,7 @@ undo_entity(Xml *xml, char *p, char **to)
 static char *
 read_text(Xml *xml, char *p, char **end)
 {
-	char	   *to = p;
+	char *to = p;
 
 	while (*p != '<')
 	{
@@ -253,7 +254,7 @@ read_text(Xml *xml, char *p, char **end)
 static char *
 skip_element(Xml *xml, char *p, const Tag *open, int depth)
 {
-	Tag			tag;
+	Tag tag;
 
 	if (open->empty)
 		return p;
@@ -263,12 +264,14 @@ skip_element(Xml *xml, char *p, const Tag *open, int depth)
 	{
 		p = memchr(p, '<', (size_t) (xml->end - p));
 		if (p == NULL)
-			return fail(xml, xml->end, "element \"%.*s\" does not end", (int) (open->len > 60 ? 60 : open->len), open->name);
+			return fail(xml, xml->end, "element \"%.*s\" does not end",
+						(int) (open->len > 60 ? 60 : open->len), open->name);
 		p = read_tag(xml, p, &tag);
 		if (p == NULL)
 			return NULL;
 		if (tag.closing)
-			return tag.len == open->len && memcmp(tag.name, open->name, tag.len) == 0 ? p :
+			return tag.len == open->len && memcmp(tag.name, open->name, tag.len) == 0 ?
+				p :
 				fail(xml, p, "an element ends that did not begin");
 		p = skip_element(xml, p, &tag, depth + 1);
 		if (p == NULL)
@@ -291,9 +294,9 @@ find_name(const Xml *xml, const Tag *tag)
 static char *
 read_column(Xml *xml, char *p, const Tag *open, Cell *cell)
 {
-	char	   *text = p;
-	char	   *end = p;
-	Tag			tag;
+	char *text = p;
+	char *end = p;
+	Tag	  tag;
 
 	if (open->empty)
 	{
@@ -324,8 +327,8 @@ read_column(Xml *xml, char *p, const Tag *open, Cell *cell)
 static char *
 read_row(Xml *xml, char *p, const Tag *open, Cell *cells)
 {
-	Tag			tag;
-	int			column;
+	Tag tag;
+	int column;
 
 	if (open->empty)
 		return p;
@@ -346,7 +349,7 @@ read_row(Xml *xml, char *p, const Tag *open, Cell *cells)
 static Cell *
 new_row(Xml *xml, const char *at)
 {
-	CellPage   *page = xml->page;
+	CellPage *page = xml->page;
 
 	if (page->nrows >= xml->max_rows)
 	{
@@ -355,9 +358,9 @@ new_row(Xml *xml, const char *at)
 	}
 	if (page->nrows >= page->capacity)
 	{
-		int			capacity = page->capacity > 0 ? page->capacity * 2 : FIRST_CAPACITY;
-		Cell	   *cells = realloc(page->cells, (size_t) capacity * (size_t) (page->ncolumns + 1) *
-									sizeof(Cell));
+		int	  capacity = page->capacity > 0 ? page->capacity * 2 : FIRST_CAPACITY;
+		Cell *cells =
+			realloc(page->cells, (size_t) capacity * (size_t) (page->ncolumns + 1) * sizeof(Cell));
 
 		if (cells == NULL)
 		{
@@ -375,7 +378,7 @@ new_row(Xml *xml, const char *at)
 static char *
 read_rows(Xml *xml, char *p, const Tag *open)
 {
-	Tag			tag;
+	Tag tag;
 
 	if (open->empty)
 		return p;
@@ -388,7 +391,7 @@ read_rows(Xml *xml, char *p, const Tag *open)
 			return tag_is(&tag, "NewDataSet") ? p : fail(xml, p, "an element ends that did not begin");
 		if (tag_is(&tag, xml->row))
 		{
-			Cell	   *cells = new_row(xml, p);
+			Cell *cells = new_row(xml, p);
 
 			p = cells == NULL ? NULL : read_row(xml, p, &tag, cells);
 		}
@@ -402,7 +405,7 @@ read_rows(Xml *xml, char *p, const Tag *open)
 static char *
 read_document(Xml *xml, char *p)
 {
-	Tag			tag;
+	Tag tag;
 
 	p = skip_blanks(p);
 	if (strncmp(p, "<?xml", 5) == 0)
@@ -428,7 +431,7 @@ bool
 table_set_decode(CellPage *page, const char *const *names, int n, const char *row, char *text,
 				 size_t len, int max_rows, PageError *error)
 {
-	Xml			xml = {text, text + len, page, names, n, row, max_rows, error};
+	Xml xml = {text, text + len, page, names, n, row, max_rows, error};
 
 	memset(error, 0, sizeof(PageError));
 	if (page->ncolumns != n)

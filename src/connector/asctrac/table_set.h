@@ -27,4 +27,4 @@
 extern bool table_set_decode(CellPage *page, const char *const *names, int n, const char *row,
 							 char *text, size_t len, int max_rows, PageError *error);
 
-#endif							/* MAKINI_TABLE_SET_H */
+#endif /* MAKINI_TABLE_SET_H */
