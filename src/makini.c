@@ -28,6 +28,7 @@
 #include "access/table.h"
 
 #include "compat.h"
+#include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
 
@@ -36,7 +37,7 @@ MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 int			makini_max_requests_per_query = 5000;
 bool		makini_log_requests = false;
 char	   *makini_api_version = NULL;
-int			makini_retry_base = 500;
+int			makini_retry_base = 1000;
 bool		makini_enable_pushdown = true;
 
 extern PGDLLEXPORT void _PG_init(void);
@@ -85,7 +86,7 @@ _PG_init(void)
 							"First back-off between two tries of one request.",
 							"Doubles from try to try; only tests have a reason to change it.",
 							&makini_retry_base,
-							500, 1, 60000,
+							1000, 1, 60000,
 							PGC_SUSET, GUC_UNIT_MS | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("makini.enable_pushdown",
@@ -96,6 +97,7 @@ _PG_init(void)
 							 PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("makini");
+	estimate_init();
 }
 
 /*

@@ -17,6 +17,7 @@
 
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "mb/pg_wchar.h"
@@ -25,6 +26,7 @@
 #include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -42,7 +44,7 @@
 void
 nearest_init(Nearest *nearest, const char *name)
 {
-	nearest->name = name;
+	nearest->name = asc_tolower(name, strlen(name));
 	nearest->best = NULL;
 	nearest->distance = Min(NEAREST_MAX_DISTANCE, (int) strlen(name) / 2) + 1;
 }
@@ -74,12 +76,44 @@ nearest_found(const Nearest *nearest)
  * ---------------------------------------------------------------------
  */
 
+/* Where an option stands, as the hint for one that was looked for elsewhere says it. */
+static const char *
+place_of_context(Oid context)
+{
+	switch (context)
+	{
+		case ForeignServerRelationId:
+			return "of a server";
+		case UserMappingRelationId:
+			return "of a user mapping";
+		case ForeignTableRelationId:
+			return "of a foreign table";
+		default:
+			return "of a column";
+	}
+}
+
+static void
+refuse_misplaced(const OptionDef *defs, const char *name)
+{
+	for (const OptionDef *def = defs; def->name != NULL; def++)
+	{
+		if (strcmp(def->name, name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", name),
+					 errhint("It is an option %s.", place_of_context(def->context)),
+					 errhidestmt(true), errhidecontext(true)));
+	}
+}
+
 static void
 raise_unknown(const OptionDef *defs, const char *name, Oid context)
 {
 	Nearest		nearest;
 	StringInfoData valid;
 
+	refuse_misplaced(defs, name);
 	initStringInfo(&valid);
 	nearest_init(&nearest, name);
 	for (const OptionDef *def = defs; def->name != NULL; def++)
@@ -96,19 +130,23 @@ raise_unknown(const OptionDef *defs, const char *name, Oid context)
 			 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
 			 valid.len > 0 ? errhint("Valid options in this context are: %s.", valid.data) :
 			 errhint("There are no valid options in this context."),
-			 errhidestmt(true)));
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 static void
 raise_value(const OptionDef *def, const char *value, const char *hint)
 {
+	/* What stands before an @ may be a password. */
+	bool		secret = def->type == OPTION_SECRET ||
+		(def->type == OPTION_URL && strchr(value, '@') != NULL);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 def->type == OPTION_SECRET ?
+			 secret ?
 			 errmsg("invalid value for option \"%s\"", def->name) :
 			 errmsg("invalid value for option \"%s\": \"%s\"", def->name, value),
 			 errhint("%s", hint),
-			 errhidestmt(true)));
+			 errhidestmt(true), errhidecontext(true)));
 }
 
 static void
@@ -150,7 +188,9 @@ static void
 check_enum(const OptionDef *def, const char *value)
 {
 	const char *at = def->values;
+	StringInfoData valid;
 
+	initStringInfo(&valid);
 	while (at != NULL)
 	{
 		const char *end = strchr(at, '|');
@@ -158,9 +198,10 @@ check_enum(const OptionDef *def, const char *value)
 
 		if (strlen(value) == len && strncmp(at, value, len) == 0)
 			return;
+		appendStringInfo(&valid, "%s%.*s", valid.len > 0 ? ", " : "", (int) len, at);
 		at = end ? end + 1 : NULL;
 	}
-	raise_value(def, value, psprintf("Valid values are %s.", def->values));
+	raise_value(def, value, psprintf("Valid values: %s.", valid.data));
 }
 
 static void
@@ -303,13 +344,13 @@ check_right(const OptionDef *def, const char *value, List *before)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->name),
 				 errdetail("Only superusers may set this option."),
-				 errhidestmt(true)));
+				 errhidestmt(true), errhidecontext(true)));
 	if (def->type == OPTION_FILE && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->name),
 				 errdetail("Only superusers and members of pg_read_server_files may name files on the server."),
-				 errhidestmt(true)));
+				 errhidestmt(true), errhidecontext(true)));
 }
 
 static const OptionDef *

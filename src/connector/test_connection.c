@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
@@ -85,7 +87,7 @@ put_step(ReturnSetInfo *result, const ProbeStep *step)
 	nulls[3] = step->hint == NULL;
 	if (step->hint)
 		values[3] = CStringGetTextDatum(step->hint);
-	values[4] = Float8GetDatum(step->ms);
+	values[4] = Float8GetDatum(rint(step->ms * 1000) / 1000);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

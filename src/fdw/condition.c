@@ -50,13 +50,18 @@ make_filter(FilterKind kind, int source, SourceColumn *column)
  * ---------------------------------------------------------------------
  */
 
-/* Conversions that change no value and that the parser adds by itself. */
+/*
+ * Conversions that change no value and that the parser adds by itself.  To
+ * types that compare by rules of their own (bpchar, oid) they change what a
+ * comparison means.
+ */
 static Node *
 strip_widening(Node *node)
 {
 	while (node != NULL)
 	{
-		if (IsA(node, RelabelType))
+		if (IsA(node, RelabelType) &&
+			kind_of_type(getBaseType(((RelabelType *) node)->resulttype)) != VALUE_OTHER)
 			node = (Node *) ((RelabelType *) node)->arg;
 		else if (IsA(node, FuncExpr) &&
 				 (((FuncExpr *) node)->funcid == F_INT4_INT2 ||
@@ -125,6 +130,26 @@ value_fits(const SourceColumn *column, Oid type)
 	if (column->kind == VALUE_INTEGER || column->kind == VALUE_NUMERIC)
 		return kind == VALUE_INTEGER || kind == VALUE_NUMERIC;
 	return kind == column->kind;
+}
+
+/*
+ * Dates and timestamps may be compared with each other: the value is turned
+ * into the column's kind when it is known.  That keeps days apart but not what
+ * lies within one, so the comparison is loosened to what it implies.
+ */
+static bool
+loosen_compare(const SourceColumn *column, Oid type, CompareOp *op)
+{
+	ValueKind	kind = kind_of_type(getBaseType(type));
+
+	if (column->kind == VALUE_TIMESTAMPTZ)
+		return kind == VALUE_DATE || kind == VALUE_TIMESTAMP;
+	if (column->kind != VALUE_DATE || *op == CMP_NE ||
+		(kind != VALUE_TIMESTAMP && kind != VALUE_TIMESTAMPTZ) ||
+		(kind == VALUE_TIMESTAMPTZ && *op == CMP_EQ))
+		return false;
+	*op = *op == CMP_GT ? CMP_GE : *op == CMP_LT ? CMP_LE : *op;
+	return true;
 }
 
 static PlannedValue *
@@ -201,6 +226,7 @@ build_compare(ConditionContext *cx, OpExpr *expr, CompareOp op, FilterVerdict *v
 	SourceColumn *column;
 	SourceColumn *other;
 	Filter	   *filter;
+	bool		fits;
 	int			source,
 				other_source;
 
@@ -217,12 +243,18 @@ build_compare(ConditionContext *cx, OpExpr *expr, CompareOp op, FilterVerdict *v
 		if (!OidIsValid(opno) || !compare_op(opno, &op))
 			return NULL;
 	}
-	if (column == NULL || !is_value(cx, right) || !value_fits(column, exprType(right)))
+	if (column == NULL || !is_value(cx, right))
+		return NULL;
+	fits = value_fits(column, exprType(right));
+	if (!fits && !loosen_compare(column, exprType(right), &op))
 		return NULL;
 	filter = make_filter(FILTER_COMPARE, source, column);
 	filter->op = op;
 	filter->values = list_make1(add_value(cx, right, false));
-	return judged(cx, filter, verdict);
+	filter = judged(cx, filter, verdict);
+	if (!fits)
+		*verdict = Min(*verdict, VERDICT_SUPERSET);
+	return filter;
 }
 
 static Filter *

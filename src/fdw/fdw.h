@@ -93,6 +93,7 @@ typedef struct RelState
 	List	   *superset;		/* sent, and checked again here */
 	List	   *local;			/* stay here */
 	bool		pseudoconstant; /* has conditions that gate the whole scan */
+	bool		guessed;		/* nobody has counted the rows */
 	double		fetched;		/* rows expected over the network */
 	double		width;
 
@@ -113,11 +114,20 @@ extern void rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern void rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid);
 extern ForeignScan *rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 							 List *tlist, List *scan_clauses, Plan *outer_plan);
-extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
-					 Cost *startup, Cost *total);
+extern Filter *build_where(ConditionContext *cx, List *clauses);
 extern void add_plain_and_ordered_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state);
 extern void context_init(ConditionContext *cx, const RelState *state);
 extern FilterVerdict classify_clause(ConditionContext *cx, RestrictInfo *rinfo);
+
+/* ---- estimate.c ---- */
+extern void estimate_init(void);
+extern void estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state);
+extern double estimate_rows_by_key(RelState *state, List *conditions, double tuples);
+extern Cost cost_of_transfer(double rows);
+extern Cost cost_of_missing_parameter(RelState *state, List *conditions);
+extern void cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost);
+extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
+					 Cost *startup, Cost *total);
 
 /* ---- join.c, aggregate.c ---- */
 extern void join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
@@ -223,6 +233,7 @@ typedef struct RemoteScan
 	bool		running;		/* rows are being given since the last (re)scan */
 	bool		bound;			/* a query has been bound */
 	bool		never;			/* its conditions cannot hold */
+	bool		empty;			/* it has given no row */
 	char	   *fingerprint;	/* of the values bound */
 	RemoteUsage usage;
 } RemoteScan;

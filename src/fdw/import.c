@@ -385,8 +385,8 @@ column_comment(const Entity *entity, const SourceColumn *column)
 		found_comment(entity, column->name);
 }
 
-/* Comments a table and its columns from the catalogue; leaves the user's own tables alone. */
-static void
+/* Comments a table and its columns from the catalogue; false where that doesn't know it. */
+static bool
 comment_table(Oid relid)
 {
 	Oid			serverid = GetForeignServerIdByRelId(relid);
@@ -395,11 +395,11 @@ comment_table(Oid relid)
 	Table	   *table;
 
 	if (connector_of_wrapper(wrapper->fdwname) == NULL)
-		return;
+		return false;
 	table = table_open_options(relid);
 	entity = table->source->catalogue;
 	if (entity == NULL)
-		return;
+		return false;
 	if (entity->comment != NULL)
 		CreateComments(relid, RelationRelationId, 0, entity->comment);
 	for (int i = 0; i < table->natts; i++)
@@ -412,6 +412,7 @@ comment_table(Oid relid)
 		if (comment != NULL)
 			CreateComments(relid, RelationRelationId, i + 1, comment);
 	}
+	return true;
 }
 
 /*
@@ -497,9 +498,8 @@ makini_comment_tables(PG_FUNCTION_ARGS)
 		if (!makini_owns_relation(lfirst_oid(lc)))
 			continue;
 		rel = table_open(lfirst_oid(lc), ShareUpdateExclusiveLock);
-		comment_table(lfirst_oid(lc));
+		n += comment_table(lfirst_oid(lc));
 		table_close(rel, NoLock);
-		n++;
 	}
 	PG_RETURN_INT32(n);
 }

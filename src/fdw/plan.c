@@ -13,9 +13,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
@@ -26,20 +23,8 @@
 #include "optimizer/restrictinfo.h"
 #include "optimizer/tlist.h"
 #include "utils/lsyscache.h"
-#include "utils/selfuncs.h"
 
 #include "fdw/fdw.h"
-
-/*
- * In the planner's currency, where a page read from disk is 1: a request takes
- * some tenths of a second whatever it brings; a row over the network costs
- * some times a local one.
- */
-#define REQUEST_COST	200.0
-#define TRANSFER_COST	0.05
-
-/* More than any plan that can work: this one cannot. */
-#define MISSING_PARAMETER_COST	1.0e12
 
 /* ---------------------------------------------------------------------
  * Conditions
@@ -98,164 +83,9 @@ classify_conditions(RelState *state, List *conditions)
 }
 
 /* ---------------------------------------------------------------------
- * Size and cost
+ * Size
  * ---------------------------------------------------------------------
  */
-
-static Filter *build_where(ConditionContext *cx, List *clauses);
-
-/* Ask the remote side how many rows it would send. */
-static double
-remote_rows(RelOptInfo *rel, RelState *state)
-{
-	ConditionContext cx;
-	Oid			userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
-	Connection *conn;
-	RemoteQuery		query = {.limit = -1};
-	List	   *clauses = list_concat_copy(state->exact, state->superset);
-
-	if (state->connector->count == NULL)
-		return -1;
-	conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
-	context_init(&cx, state);
-	query.sources = list_make1(((Member *) linitial(state->members))->table->source);
-	query.where = filter_describe(build_where(&cx, extract_actual_clauses(clauses, false)),
-								  cx.params);
-	if (filter_has_unknown(query.where))
-		return -1;
-	return state->connector->count(conn, &query);
-}
-
-static bool
-names_key_column(RelState *state, List *conditions, const SourceColumn *key)
-{
-	ConditionContext cx;
-	ListCell   *lc;
-
-	context_init(&cx, state);
-	foreach(lc, conditions)
-	{
-		FilterVerdict verdict;
-		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
-
-		if (filter != NULL && filter->kind == FILTER_COMPARE && filter->op == CMP_EQ &&
-			filter->column == key)
-			return true;
-	}
-	return false;
-}
-
-/* Do conditions give a column a value to ask for? */
-static bool
-names_column(RelState *state, List *conditions, const char *column)
-{
-	ConditionContext cx;
-	ListCell   *lc;
-
-	context_init(&cx, state);
-	foreach(lc, conditions)
-	{
-		FilterVerdict verdict;
-		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
-
-		if (filter != NULL && filter->column != NULL &&
-			((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
-			pg_strcasecmp(filter->column->name, column) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* What a look-up costs without the values it needs, over one that has them. */
-static Cost
-missing_parameter_cost(RelState *state, List *conditions)
-{
-	const Entity *entity = ((Member *) linitial(state->members))->table->source->catalogue;
-	bool		one_of = false;
-	bool		has_one = false;
-
-	if (entity == NULL || list_length(state->members) > 1)
-		return 0;
-	for (int i = 0; i < entity->nparameters; i++)
-	{
-		const EntityParameter *parameter = &entity->parameters[i];
-		bool		named = (parameter->required || parameter->one_of) &&
-			names_column(state, conditions, parameter->column);
-
-		if (parameter->required && !named)
-			return MISSING_PARAMETER_COST;
-		one_of |= parameter->one_of;
-		has_one |= parameter->one_of && named;
-	}
-	return one_of && !has_one ? MISSING_PARAMETER_COST : 0;
-}
-
-/* Is every column of the key set equal to a value?  The planner knows of no key without an index. */
-static bool
-names_one_row(RelState *state, List *conditions)
-{
-	Source	   *source = ((Member *) linitial(state->members))->table->source;
-	ListCell   *lc;
-
-	foreach(lc, source->key)
-	{
-		if (!names_key_column(state, conditions, lfirst(lc)))
-			return false;
-	}
-	return source->key != NIL;
-}
-
-static void
-estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
-{
-	Table	   *table = ((Member *) linitial(state->members))->table;
-	List	   *remote = list_concat_copy(state->exact, state->superset);
-	double		counted = -1;
-
-	if (rel->tuples <= 0)
-		rel->tuples = size_class_rows(table);
-	if (state->outline->use_remote_estimate)
-		counted = remote_rows(rel, state);
-	if (counted >= 0)
-	{
-		double		selectivity = clauselist_selectivity(root, remote, 0, JOIN_INNER, NULL);
-
-		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
-	}
-	set_baserel_size_estimates(root, rel);
-	if (names_one_row(state, state->exact))
-		rel->rows = 1;
-	state->fetched = counted >= 0 ? counted : names_one_row(state, state->exact) ? 1 :
-		clamp_row_est(rel->tuples *
-					  clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
-	if (counted >= 0)
-		rel->rows = clamp_row_est(counted *
-								  clauselist_selectivity(root, state->local, rel->relid,
-														 JOIN_INNER, NULL));
-	state->width = rel->reltarget->width;
-}
-
-/*
- * rel_cost
- *		What it costs to fetch a number of rows and check them.
- */
-void
-rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
-		 Cost *startup, Cost *total)
-{
-	double		requests = ceil(Max(fetched, 1) / state->outline->page_size);
-
-	*startup = REQUEST_COST + qual_cost->startup;
-	*total = *startup + (requests - 1) * REQUEST_COST +
-		fetched * (TRANSFER_COST + cpu_tuple_cost + qual_cost->per_tuple) +
-		rows * cpu_tuple_cost;
-}
-
-static void
-cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost)
-{
-	cost_qual_eval(cost, list_concat_copy(state->superset, state->local), root);
-}
 
 /*
  * rel_size
@@ -314,14 +144,15 @@ all_exact(const RelState *state)
 	return state->superset == NIL && state->local == NIL && !state->pseudoconstant;
 }
 
-/* The order column for a pathkey, or NIL. */
+/* The order column for a pathkey, or NIL; who makes an operator class may order as he likes. */
 static List *
-order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page)
+order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page, bool wall_clock)
 {
 	bool		descending = makini_pathkey_descends(pathkey);
 	ListCell   *lc;
 
-	if (pathkey->pk_nulls_first != descending || pathkey->pk_eclass->ec_has_volatile)
+	if (pathkey->pk_nulls_first != descending || pathkey->pk_eclass->ec_has_volatile ||
+		pathkey->pk_opfamily >= FirstGenbkiObjectId)
 		return NIL;
 	foreach(lc, pathkey->pk_eclass->ec_members)
 	{
@@ -332,6 +163,10 @@ order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page)
 		if (member->em_is_child)
 			continue;
 		column = condition_column(cx, (Node *) member->em_expr, &source);
+
+		/* Wall clock repeats an hour a year: its order is not that of the instants. */
+		if (column != NULL && column->kind == VALUE_TIMESTAMPTZ && wall_clock)
+			continue;
 		if (column != NULL && cx->connector->can_order(column, one_page))
 			return list_make3_int(source, ((Var *) member->em_expr)->varattno, descending);
 	}
@@ -348,7 +183,7 @@ order_of_query(PlannerInfo *root, RelState *state, bool one_page)
 	context_init(&cx, state);
 	foreach(lc, root->query_pathkeys)
 	{
-		List	   *item = order_of_pathkey(lfirst(lc), &cx, one_page);
+		List	   *item = order_of_pathkey(lfirst(lc), &cx, one_page, state->outline->time_zone != NULL);
 
 		if (item == NIL)
 			return NIL;
@@ -396,13 +231,13 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, rows, &qual_cost, &startup, &total);
 
-	missing = missing_parameter_cost(state, list_concat_copy(state->exact, state->superset));
+	missing = cost_of_missing_parameter(state, list_concat_copy(state->exact, state->superset));
 	startup += missing;
 	total += missing;
 
 	/* An ordered scan can't be read in several ranges at once. */
 	if (order != NIL && limit < 0)
-		total += fetched * TRANSFER_COST;
+		total += cost_of_transfer(fetched);
 	if (IS_JOIN_REL(rel))
 		path = makini_create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys,
 											   rel->lateral_relids, NULL, NIL,
@@ -451,6 +286,7 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	PathExtra  *extra = palloc0(sizeof(PathExtra));
 	List	   *remote = list_concat_copy(state->exact, state->superset);
 	double		fetched;
+	double		by_key;
 	QualCost	qual_cost;
 	Cost		startup,
 				total,
@@ -469,11 +305,12 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	}
 	fetched = clamp_row_est(rel->tuples *
 							clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL));
-	if (names_one_row(state, remote))
-		fetched = info->ppi_rows = 1;
+	by_key = estimate_rows_by_key(state, remote, rel->tuples);
+	fetched = clamp_row_est(Min(fetched, by_key));
+	info->ppi_rows = clamp_row_est(Min(info->ppi_rows, by_key));
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, info->ppi_rows, &qual_cost, &startup, &total);
-	missing = missing_parameter_cost(state, remote);
+	missing = cost_of_missing_parameter(state, remote);
 	startup += missing;
 	total += missing;
 	extra->limit = -1;
@@ -594,8 +431,11 @@ rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
  * ---------------------------------------------------------------------
  */
 
-/* AND of the filters of clauses; NULL when there are none. */
-static Filter *
+/*
+ * build_where
+ *		AND of the filters of clauses; NULL when there are none.
+ */
+Filter *
 build_where(ConditionContext *cx, List *clauses)
 {
 	List	   *filters = NIL;

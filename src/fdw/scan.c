@@ -129,6 +129,7 @@ close_query(RemoteScan *state)
 	state->row = 0;
 	state->pages = 0;
 	state->bound = false;
+	state->empty = false;
 	if (state->query_cxt != NULL)
 		MemoryContextDelete(state->query_cxt);
 	state->query_cxt = NULL;
@@ -140,7 +141,7 @@ holds_whole_result(const RemoteScan *state)
 {
 	if (!state->bound)
 		return false;
-	return state->never || (state->pages == 1 && state->page != NULL && !state->page->has_more);
+	return state->never || state->empty || (state->pages == 1 && state->page != NULL && !state->page->has_more);
 }
 
 /* A disjunction of nothing. */
@@ -213,12 +214,15 @@ bind_query(ForeignScanState *node, RemoteScan *state)
 static bool
 next_page(RemoteScan *state)
 {
-	if (state->reader == NULL || (state->page != NULL && !state->page->has_more))
+	if (state->reader == NULL || state->empty || (state->page != NULL && !state->page->has_more))
 		return false;
 	state->page = state->conn->connector->next_page(state->reader);
 	state->row = 0;
 	if (state->page == NULL)
+	{
+		state->empty = state->pages == 0;
 		return false;
+	}
 	state->pages++;
 	state->total_pages++;
 	return true;

@@ -155,7 +155,9 @@ spec_to_list(const Spec *spec, List *tables)
 	list = lappend(list, columns);
 	list = lappend(list, spec->group);
 	list = lappend(list, spec->order);
-	return lappend(list, makeFloat(psprintf("%.0f", spec->limit)));
+
+	/* Without a point it would be read back as an Integer. */
+	return lappend(list, makeFloat(psprintf("%.1f", spec->limit)));
 }
 
 /*

@@ -114,7 +114,10 @@ find_by_remote_name(Table *table, const char *name)
 	return NULL;
 }
 
-/* A key column the table doesn't have: the catalogue knows what it is. */
+/*
+ * A key column that the table doesn't have, or has as something else than it
+ * is: the catalogue knows how it compares.
+ */
 static SourceColumn *
 key_column(Table *table, const char *name)
 {
@@ -122,13 +125,19 @@ key_column(Table *table, const char *name)
 	const Entity *entity = table->source->catalogue;
 	const EntityColumn *known = entity ? entity_find_column(entity, name) : NULL;
 
-	if (column != NULL)
+	if (column != NULL && (known == NULL || kinds_agree(column->kind, known->kind)))
 		return column;
+	if (known == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+				 errmsg("key column \"%s\" of foreign table \"%s\" is not known", name,
+						get_rel_name(table->relid)),
+				 errhint("The option \"key\" lists remote names. Declare the column in the foreign table, so that its type is known.")));
 	column = palloc0(sizeof(SourceColumn));
 	column->name = pstrdup(name);
-	column->kind = known != NULL ? known->kind : VALUE_OTHER;
-	column->nullable = known == NULL || !known->required;
-	column->code = known != NULL && known->code;
+	column->kind = known->kind;
+	column->nullable = !known->required;
+	column->code = known->code;
 	return column;
 }
 

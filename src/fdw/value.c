@@ -38,6 +38,9 @@ typedef struct Binding
  * ---------------------------------------------------------------------
  */
 
+/* Digits before the point that numbers of remote systems can have, and more. */
+#define MAX_DIGITS		38
+
 /* Years that the text form "YYYY-MM-DD" can say. */
 #define FIRST_JDATE		(date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE)
 #define LAST_JDATE		(date2j(9999, 12, 31) - POSTGRES_EPOCH_JDATE)
@@ -76,16 +79,56 @@ timestamp_text(Timestamp ts, ValueRange *range)
 					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
+/* A date or timestamp as the moment that PostgreSQL compares it as. */
+static char *
+moment_text(Datum datum, Oid type, ValueRange *range)
+{
+	int			overflow;
+
+	/* What overflows becomes infinite. */
+	return timestamp_text(type == DATEOID ?
+						  date2timestamptz_opt_overflow(DatumGetDateADT(datum), &overflow) :
+						  timestamp2timestamptz_opt_overflow(DatumGetTimestamp(datum), &overflow),
+						  range);
+}
+
+/*
+ * The day of a timestamp; of one with time zone, the day before or after, so
+ * that no turn of a clock at midnight can matter.
+ */
+static char *
+day_text(Datum datum, Oid type, CompareOp op, ValueRange *range)
+{
+	Timestamp	ts = DatumGetTimestamp(datum);
+	int64		day;
+
+	if (ts > (Timestamp) (LAST_JDATE + 2) * USECS_PER_DAY ||
+		ts < (Timestamp) (FIRST_JDATE - 2) * USECS_PER_DAY)
+	{
+		*range = ts > 0 ? VALUE_ABOVE_ALL : VALUE_BELOW_ALL;
+		return "";
+	}
+	if (type == TIMESTAMPTZOID)
+		ts = DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, datum));
+	day = ts / USECS_PER_DAY - (ts % USECS_PER_DAY < 0);
+	if (type == TIMESTAMPTZOID)
+		day += op == CMP_GE ? -1 : 1;
+	return date_text((DateADT) day, range);
+}
+
 /* Without trailing zeros: equal numbers have to have equal texts. */
 static char *
 numeric_text(Datum datum, ValueRange *range)
 {
 	char	   *text = numeric_normalize(DatumGetNumeric(datum));
+	size_t		digits = strcspn(text + (text[0] == '-'), ".");
 
 	if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0)
 		*range = VALUE_ABOVE_ALL;
 	else if (strcmp(text, "-Infinity") == 0)
 		*range = VALUE_BELOW_ALL;
+	else if (digits > MAX_DIGITS)
+		*range = text[0] == '-' ? VALUE_BELOW_ALL : VALUE_ABOVE_ALL;
 	return text;
 }
 
@@ -99,16 +142,16 @@ output_text(Datum datum, Oid type)
 	return OidOutputFunctionCall(output, datum);
 }
 
-/*
- * value_of_datum
- *		A value in the canonical text that connectors understand.
- */
-FilterValue *
-value_of_datum(Datum datum, Oid type)
+/* In canonical text, of the kind of the filter's column; without one, as it is. */
+static FilterValue *
+make_value(const Filter *filter, Datum datum, Oid declared)
 {
 	FilterValue *value = palloc0(sizeof(FilterValue));
+	Oid			type = getBaseType(declared);
+	ValueKind	kind = filter != NULL ? filter->column->kind :
+		type == DATEOID ? VALUE_DATE : VALUE_OTHER;
 
-	switch (getBaseType(type))
+	switch (type)
 	{
 		case INT2OID:
 			value->text = psprintf("%d", DatumGetInt16(datum));
@@ -126,11 +169,18 @@ value_of_datum(Datum datum, Oid type)
 			value->text = numeric_text(datum, &value->range);
 			break;
 		case DATEOID:
-			value->text = date_text(DatumGetDateADT(datum), &value->range);
+			value->text = kind == VALUE_DATE ?
+				date_text(DatumGetDateADT(datum), &value->range) :
+				moment_text(datum, type, &value->range);
 			break;
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			value->text = timestamp_text(DatumGetTimestamp(datum), &value->range);
+			if (kind == VALUE_DATE)
+				value->text = day_text(datum, type, filter->op, &value->range);
+			else if (type == TIMESTAMPOID && filter != NULL)
+				value->text = moment_text(datum, type, &value->range);
+			else
+				value->text = timestamp_text(DatumGetTimestamp(datum), &value->range);
 			break;
 		case TEXTOID:
 		case VARCHAROID:
@@ -141,6 +191,16 @@ value_of_datum(Datum datum, Oid type)
 			break;
 	}
 	return value;
+}
+
+/*
+ * value_of_datum
+ *		A value to be written, in the canonical text that connectors understand.
+ */
+FilterValue *
+value_of_datum(Datum datum, Oid type)
+{
+	return make_value(NULL, datum, type);
 }
 
 /* ---------------------------------------------------------------------
@@ -156,7 +216,7 @@ compare_values(const ListCell *a, const ListCell *b)
 
 /* Members of an array, each once: a list read in parts must not give a row twice. */
 static List *
-array_values(Datum datum, Oid type)
+array_values(const Filter *filter, Datum datum)
 {
 	ArrayType  *array = DatumGetArrayTypeP(datum);
 	Oid			element = ARR_ELEMTYPE(array);
@@ -170,13 +230,12 @@ array_values(Datum datum, Oid type)
 	char		align;
 	ListCell   *lc;
 
-	(void) type;
 	get_typlenbyvalalign(element, &len, &byval, &align);
 	deconstruct_array(array, element, len, byval, align, &datums, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
 		if (!nulls[i])
-			values = lappend(values, value_of_datum(datums[i], element));
+			values = lappend(values, make_value(filter, datums[i], element));
 	}
 	list_sort(values, compare_values);
 	foreach(lc, values)
@@ -205,8 +264,8 @@ bind_values(Binding *binding, const Filter *planned, Filter *bound)
 
 		if (isnull)
 			return false;
-		bound->values = value->array ? array_values(datum, type) :
-			lappend(bound->values, value_of_datum(datum, type));
+		bound->values = value->array ? array_values(planned, datum) :
+			lappend(bound->values, make_value(planned, datum, type));
 	}
 	foreach(lc, bound->values)
 	{
@@ -304,9 +363,10 @@ describe_values(const Filter *planned, List *exprs)
 		if (!IsA(constant, Const) || constant->constisnull)
 			values = lappend(values, unknown_value(value->param));
 		else if (value->array)
-			values = list_concat(values, array_values(constant->constvalue, constant->consttype));
+			values = list_concat(values, array_values(planned, constant->constvalue));
 		else
-			values = lappend(values, value_of_datum(constant->constvalue, constant->consttype));
+			values = lappend(values, make_value(planned, constant->constvalue,
+														 constant->consttype));
 	}
 	return values;
 }

@@ -313,6 +313,7 @@ init_target(const RemoteEndpoint *endpoint, HttpTarget *target)
 static void
 out_of_memory(RemoteCall *call)
 {
+	memset(&call->fault, 0, sizeof(call->fault));
 	call->fault.cls = REMOTE_BROKEN;
 	call->fault.sqlstate = ERRCODE_OUT_OF_MEMORY;
 	call->fault.message = "out of memory";
@@ -325,7 +326,8 @@ fail_token(RemoteCall *call, const RemoteResponse *response, const HttpFacts *fa
 	HttpFacts kept = *facts;
 
 	kept.unsent = true; /* the request itself never went out */
-	set_path(call, call->endpoint->credential->token_url);
+	if (call->transfer != NULL)
+		set_path(call, call->endpoint->credential->token_url);
 	if (token_fail(&call->ask, &call->fault))
 	{
 		drop_transfer(call);
@@ -396,6 +398,7 @@ send_request(RemoteCall *call)
 	if (failed)
 	{
 		wipe(header);
+		memset(&call->fault, 0, sizeof(call->fault));
 		call->fault.cls = REMOTE_AUTH;
 		call->fault.sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
 		call->fault.message = "could not make an Authorization header from the user mapping";

@@ -148,7 +148,7 @@ static void
 set_error(Datum *value, bool *isnull, const char *error)
 {
 	*isnull = error[0] == '\0';
-	*value = *isnull ? (Datum) 0 : CStringGetTextDatum(error);
+	*value = *isnull ? (Datum) 0 : CStringGetTextDatum(remote_presentable(error));
 }
 
 PG_FUNCTION_INFO_V1(makini_connection_state);

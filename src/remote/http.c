@@ -29,12 +29,12 @@
 
 #define MAX_BODY (64 * 1024 * 1024)
 #define MAX_INFLATION 200
-#define INFLATION_FREE (1024 * 1024) /* below this any ratio will do */
+#define INFLATION_FREE (8 * 1024 * 1024) /* below this any ratio will do */
 #define MAX_HEADER_BYTES (64 * 1024)
 #define MAX_HEADERS 200
 #define RECEIVE_BUFFER (512 * 1024L)
 #define FIRST_BODY (64 * 1024)
-#define MAX_IDLE_BUFFERS 8
+#define MAX_IDLE_BUFFERS 4
 #define MAX_IDLE_BUFFER (4 * 1024 * 1024) /* larger ones are not kept */
 #define STREAM_WINDOW (1024 * 1024)		  /* of a streamed body, waiting to be taken */
 

@@ -13,12 +13,54 @@
 
 #include "remote/remote.h"
 
-/*
- * What the other side said, fit to stand in a message: of this database's
- * encoding, without control characters.
- */
-static const char *
-presentable(const char *text)
+/* What of a remote text is repeated at most, in bytes. */
+#define MAX_REMOTE_TEXT 600
+
+/* A word of this length that begins like a JWT is taken for a token. */
+#define MIN_TOKEN_LENGTH 40
+
+#define TOKEN_ENDS " \t\r\n\"'<>,;&"
+
+/* Does a token seem to begin here? */
+static bool
+is_token(const char *text)
+{
+	return strncmp(text, "eyJ", 3) == 0 && strcspn(text, TOKEN_ENDS) >= MIN_TOKEN_LENGTH;
+}
+
+char *
+remote_clean_text(const char *text)
+{
+	StringInfoData out;
+	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+
+	initStringInfo(&out);
+	while (*text && out.len < MAX_REMOTE_TEXT)
+	{
+		unsigned char c = (unsigned char) *text;
+		int			  len = pg_utf_mblen((const unsigned char *) text);
+
+		if (is_token(text))
+		{
+			appendStringInfoString(&out, "(token not shown)");
+			text += strcspn(text, TOKEN_ENDS);
+			continue;
+		}
+		if (c < ' ' || c == 0x7f)
+			appendStringInfoChar(&out, ' ');
+		else if (len == 1 || any)
+			appendBinaryStringInfo(&out, text, len);
+		else
+			appendStringInfoChar(&out, '?');
+		text += len;
+	}
+	if (*text)
+		appendStringInfoString(&out, "...");
+	return out.data;
+}
+
+const char *
+remote_presentable(const char *text)
 {
 	char *copy;
 	bool  sound;
@@ -38,8 +80,8 @@ presentable(const char *text)
 static char *
 detail_of(const RemoteFault *fault)
 {
-	const char	  *code = presentable(fault->remote_code);
-	const char	  *message = presentable(fault->remote_message);
+	const char	  *code = remote_presentable(fault->remote_code);
+	const char	  *message = remote_presentable(fault->remote_message);
 	StringInfoData detail;
 
 	initStringInfo(&detail);
@@ -48,7 +90,7 @@ detail_of(const RemoteFault *fault)
 	else if (fault->path != NULL)
 		appendStringInfoString(&detail, "No answer");
 	if (fault->path != NULL)
-		appendStringInfo(&detail, " from %s", presentable(fault->path));
+		appendStringInfo(&detail, " from %s", remote_presentable(fault->path));
 	if (code != NULL || message != NULL)
 		appendStringInfo(&detail, "%s%s%s%s", detail.len > 0 ? ": " : "", code != NULL ? code : "",
 						 code != NULL && message != NULL ? ": " : "", message != NULL ? message : "");
@@ -68,13 +110,14 @@ remote_raise(const RemoteFault *fault, const RemoteEndpoint *endpoint)
 
 	detail = detail_of(fault);
 	if (fault->operation_id != NULL)
-		context = psprintf("remote operation %s of server \"%s\"", presentable(fault->operation_id),
-						   endpoint->server_name);
+		context = psprintf("remote operation %s of server \"%s\"",
+						   remote_presentable(fault->operation_id), endpoint->server_name);
 	else
 		context = psprintf("request to server \"%s\"", endpoint->server_name);
 	ereport(ERROR,
 			(errcode(fault->sqlstate != 0 ? fault->sqlstate : ERRCODE_FDW_ERROR),
-			 errmsg("%s", presentable(fault->message)), detail[0] != '\0' ? errdetail("%s", detail) : 0,
-			 fault->hint != NULL ? errhint("%s", presentable(fault->hint)) : 0,
+			 errmsg("%s", remote_presentable(fault->message)),
+			 detail[0] != '\0' ? errdetail("%s", detail) : 0,
+			 fault->hint != NULL ? errhint("%s", remote_presentable(fault->hint)) : 0,
 			 errcontext("%s", context)));
 }

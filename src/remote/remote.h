@@ -171,6 +171,20 @@ extern RemoteResponse *remote_call_result(RemoteCall *call);
 
 extern void remote_call_free(RemoteCall *call);
 
+/*
+ * What the other side said, fit to be shown: of this database's encoding,
+ * without control characters.  NULL gives NULL.
+ */
+extern const char *remote_presentable(const char *text);
+
+/*
+ * remote_clean_text
+ *		What the other side said, valid UTF-8, made fit to be repeated: of
+ *		limited length, without control characters and tokens, in the database's
+ *		encoding.
+ */
+extern char *remote_clean_text(const char *text);
+
 /* Raise a fault as an ERROR in the form of INTERFACE.md section 6. */
 pg_noreturn extern void remote_raise(const RemoteFault *fault, const RemoteEndpoint *endpoint);
 

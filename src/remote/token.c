@@ -508,10 +508,12 @@ refuse_answer(const RemoteEndpoint *endpoint, const RemoteResponse *response, co
 	memset(fault, 0, sizeof(*fault));
 	fault->http_status = response->status;
 	fault->operation_id = response->operation_id;
-	fault->remote_code = copy_or_null(code);
-	fault->remote_message = copy_or_null(description);
+	fault->remote_code = code[0] != '\0' ? remote_clean_text(code) : NULL;
+	fault->remote_message = description[0] != '\0' ? remote_clean_text(description) : NULL;
 
-	if (response->status == 429 || response->status >= 500)
+	/* a torn answer says nothing about the credentials */
+	if (response->status == 429 || response->status >= 500 ||
+		(response->status == 200 && answer == NULL))
 	{
 		fault->cls = response->status == 429 ? REMOTE_THROTTLED : REMOTE_RETRY;
 		fault->sqlstate =

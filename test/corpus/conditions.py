@@ -39,7 +39,7 @@ BY_KIND = {
         "{c} < 'infinity'", "{c} > '-infinity'", "{c} = 'NaN'", "{c} < 'NaN'", "{c} <> 'NaN'", "{c} = 'infinity'",
         "{c} > {v}::float8", "{c}::float8 = {v}::float8", "{c} = {v}::numeric(12,2)", "round({c}) = {v}",
         "round({c}, 1) > {v}", "trunc({c}) = 0", "{c} * 2 > {v}", "{c} / 2 < {v}", "{c} - {v} = 0", "abs({c}) > {v}",
-        "{c}::int > 5", "sign({c}) = 1", "{c} > (SELECT avg(1.5))", "{c} BETWEEN 0 AND 100",
+        "sign({c}) = 1", "{c} > (SELECT avg(1.5))", "{c} BETWEEN 0 AND 100",
         "{c} > 0.00000000000000000001", "scale({c}) >= 0", "{c} < 123456789012345678901234567890.123456789",
     ],
     "text": ANY + ORDERED + ARRAYS + [

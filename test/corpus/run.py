@@ -2,7 +2,7 @@
 """Runs the corpus: every query over foreign tables and over local copies of
 them, with pushdown and without.  Prints TAP.
 
-    run.py --server SERVER [--only TEXT] [--section NAME] [--list] [DSN]
+    run.py --server SERVER [--seed WORD] [--only TEXT] [--section NAME] [--list] [DSN]
 
 SERVER is a foreign server of netsuite_fdw with a mapping for the user who
 connects.  The schemas erp, local and plain are dropped and made anew.  A
@@ -21,6 +21,7 @@ import psycopg2
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from queries import all_queries     # noqa: E402
+import tables as corpus_tables      # noqa: E402
 from tables import CHOSEN, quoted, read_tables      # noqa: E402
 
 SETTINGS = {"TimeZone": "UTC", "statement_timeout": "60s", "client_min_messages": "error"}
@@ -32,6 +33,7 @@ def arguments():
     parser.add_argument("--server", required=True, help="foreign server to read from")
     parser.add_argument("--only", help="queries whose text holds this")
     parser.add_argument("--section", help="queries of one section")
+    parser.add_argument("--seed", default="corpus", help="another word gives other queries")
     parser.add_argument("--list", action="store_true", help="print the queries, run none")
     parser.add_argument("--keep", action="store_true", help="take the schemas as an earlier run made them")
     parser.add_argument("dsn", nargs="?", default="")
@@ -174,6 +176,7 @@ def tap_name(section, query):
 
 def main():
     options = arguments()
+    corpus_tables.SEED = options.seed
     connection = psycopg2.connect(options.dsn)
     cursor = connection.cursor()
     if not options.keep:

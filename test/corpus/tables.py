@@ -46,17 +46,13 @@ def quoted(name):
 
 class Column:
     def __init__(self, name, kind, samples):
-        self.name = quoted(name)
+        self.name = name            # as it stands in a query
         self.kind = kind
         self.samples = samples      # SQL literals, never none of them
 
     def of(self, alias):
         """The same column of a table that goes by an alias."""
-        return Column.__new__(Column)._take("%s.%s" % (alias, self.name), self.kind, self.samples)
-
-    def _take(self, name, kind, samples):
-        self.name, self.kind, self.samples = name, kind, samples
-        return self
+        return Column("%s.%s" % (alias, self.name), self.kind, self.samples)
 
 
 class Table:
@@ -109,10 +105,13 @@ def read_tables(cursor):
             cursor.execute("SELECT t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
                            " WHERE a.attrelid = %s::regclass AND a.attname = %s", ("local." + quoted(name), column))
             kind = KINDS[cursor.fetchone()[0]]
-            columns.append(Column(column, kind, sample(cursor, name, column, kind)))
+            columns.append(Column(quoted(column), kind, sample(cursor, name, column, kind)))
         tables[name] = Table(name, key.split(), columns)
     return tables
 
 
-def dice(seed):
-    return random.Random("corpus/%s" % seed)
+SEED = "corpus"
+
+
+def dice(section):
+    return random.Random("%s/%s" % (SEED, section))

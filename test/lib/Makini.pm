@@ -18,6 +18,9 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
+# What initdb takes a node's encoding from.
+$ENV{LANG} = 'C.UTF-8';
+
 our @EXPORT = qw(makini_node connect_server connect_warehouse options_clause);
 
 # makini_node NAME, preload => bool, conf => lines: a running node whose

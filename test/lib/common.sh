@@ -7,7 +7,8 @@
 # installation into which the extension can be put.
 
 set -u
-export LC_ALL=C.UTF-8
+# LANG too: PostgreSQL's TAP modules drop LC_ALL.
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
 MAKINI_PYTHON=/usr/bin/python3
 
 say() { printf '# %s\n' "$*" >&2; }
@@ -27,7 +28,11 @@ cache_dir() {
 # PostgreSQL refuses to run as root: there everything that runs it, and what is
 # built for it, belongs to the user postgres.
 unprivileged() {
-	if am_root; then runuser -u postgres -- "$@"; else "$@"; fi
+	if am_root; then
+		setpriv --reuid=postgres --regid="$(id -g postgres)" --init-groups -- env HOME=/tmp "$@"
+	else
+		"$@"
+	fi
 }
 
 # stage_files DIR: the checkout as it is on disk, without what git ignores,

@@ -1,8 +1,8 @@
 \set ECHO none
--- Included by tests that read from the simulator.  Makes server "erp" with a mapping for the session's user, and the schema
--- "test" of functions that show plans without what differs from run to run and
--- from major to major.  :sim runs a call of test/lib/sim.
-\set QUIET 1
+-- Included by tests that read from the simulator.  Makes server "erp" with a
+-- mapping for the session's user, and schema "test" of functions that show
+-- plans without what differs from run to run and from major to major.
+-- \! $SIM ... is a call of test/lib/sim.
 SET client_min_messages = warning;
 \getenv account MAKINI_SIM_ACCOUNT_ID
 \getenv url MAKINI_SIM_URL
@@ -44,6 +44,10 @@ BEGIN
     END LOOP;
 END $$;
 
+-- How many foreign scans a query takes.
+CREATE FUNCTION test.scans(query text) RETURNS bigint LANGUAGE sql AS
+    $$ SELECT count(*) FROM test.plan(query) line WHERE line ~ '^ *SuiteQL:' $$;
+
 -- What running a query took.
 CREATE FUNCTION test.analyzed(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -52,7 +56,8 @@ BEGIN
     FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
         CONTINUE WHEN line ~ '^ *(Buckets|Batches|Sort Method|Storage|Index Searches|Window|Heap Fetches|Buffers|Planning|Disabled|Memory)';
         line := regexp_replace(line, 'Bytes: [1-9]\d*', 'Bytes: N');
-        RETURN NEXT regexp_replace(line, '(rows=\d+)\.00', '\1', 'g');
+        line := regexp_replace(line, ' \(actual rows=[\d.]+ loops=1\)', '');
+        RETURN NEXT regexp_replace(line, 'rows=[\d.]+ ', '');
     END LOOP;
 END $$;
 
@@ -87,8 +92,8 @@ END $$;
 RESET client_min_messages;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, YMD';
+SET makini.retry_base = '1ms';
 \pset format unaligned
 \pset footer off
 \pset tuples_only on
-\set QUIET 0
 \set ECHO all

@@ -102,6 +102,9 @@ private_root() {
 	local codename=$1 roots root mirror script
 	roots=$(cache_dir)/roots
 	root=$roots/$codename
+	mkdir -p "$roots"
+	exec 9>"$roots/.lock"
+	flock 9
 	if [ ! -e "$root/.complete" ]; then
 		install_packages debootstrap debian-archive-keyring >&2
 		mirror=$(debian_mirror)
@@ -109,7 +112,6 @@ private_root() {
 		[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
 		say "making a private root of Debian $codename in $root"
 		rm -rf "$root"
-		mkdir -p "$roots"
 		debootstrap --variant=minbase "$codename" "$root" "$mirror" "$script" >"$roots/$codename.log" 2>&1 ||
 			{ tail -20 "$roots/$codename.log" >&2; die "debootstrap failed, see $roots/$codename.log"; }
 		{
@@ -126,7 +128,7 @@ private_root() {
 # has the major.  Its mounts live in a mount namespace of their own and go with
 # it; where mounting is not allowed it is tried without.
 run_in_private_root() {
-	local major=$1 codename root
+	local major=$1 codename root checkout
 	shift
 	codename=$(codename_of_major "$major") || exit 1
 	if ! am_root; then
@@ -135,21 +137,21 @@ run_in_private_root() {
 			"$(checkout)/test/run" --pg "$major" "$@"
 	fi
 	root=$(private_root "$codename") || exit 1
-	rm -rf "$root/checkout"
-	stage_files "$root/checkout/makini"
+	checkout=$(mktemp -d "$root/tmp/makini-checkout.XXXXXX")
+	stage_files "$checkout/makini"
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
 	cp -L /etc/hosts "$root/etc/hosts" 2>/dev/null || true
 	say "PostgreSQL $major in $root"
 	exec unshare --mount --propagation private bash -c '
-		root=$1 major=$2
-		shift 2
+		root=$1 checkout=$2 major=$3
+		shift 3
 		mount -t proc proc "$root/proc" 2>/dev/null
 		mount --rbind /dev "$root/dev" 2>/dev/null || {
 			mkdir -p "$root/dev/shm"
 			mount -t tmpfs tmpfs "$root/dev/shm" 2>/dev/null
 		}
 		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-			MAKINI_IN_ROOT=1 ${CI:+CI=$CI} ${http_proxy:+http_proxy=$http_proxy} \
-			bash /checkout/makini/test/run --pg "$major" "$@"
-	' run "$root" "$major" "$@"
+			MAKINI_IN_ROOT="$checkout" ${CI:+CI=$CI} ${http_proxy:+http_proxy=$http_proxy} \
+			bash "$checkout/makini/test/run" --pg "$major" "$@"
+	' run "$root" "${checkout#"$root"}" "$major" "$@"
 }

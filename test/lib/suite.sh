@@ -247,6 +247,7 @@ case $what in
 		group lint bash "$src/test/lib/lint.sh" "$src"
 		;;
 	demo | bench)
+		say "building makini, starting a cluster and a simulated NetSuite"
 		make -s -C "$src" -j"$jobs" MAKINI_TEST=1 install >"$logs/build.log" 2>&1 ||
 			{ tail -40 "$logs/build.log" >&2; die "could not build makini"; }
 		start_servers

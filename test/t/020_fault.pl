@@ -196,7 +196,7 @@ $sim->sql($copy, $free, $before[300]);
 $sim->sql($copy, $before[0] - 1, $before[300]);
 my ($rest) = $session->ask('FETCH ALL FROM c');
 my @rest = split /\n/, $rest;
-is_deeply(\@rest, [ (grep { $_ != $gone_ahead } @before[ 50 .. 300 ]), $free, @before[ 301 .. $#before ] ],
+is_deeply(\@rest, [ sort { $a <=> $b } $free, grep { $_ != $gone_ahead } @before[ 50 .. $#before ] ],
 	'rows that come and go during a scan: each that stays is given once');
 $session->ask('COMMIT');
 $session->quit;
@@ -239,7 +239,7 @@ dies($node, $all, 'HV000', [ qr/cannot be decoded.*nest/s ], 'JSON nested 5,000 
 # ---- databases with other encodings ----
 
 $sim->reset;
-$sim->sql(q{UPDATE netsuite.item SET itemid = 'Größe é' WHERE id = %s}, $before[10]);
+$sim->sql('UPDATE netsuite.item SET itemid = %s WHERE id = %s', "Gr\x{f6}\x{df}e \x{e9}", $before[10]);
 foreach my $encoding ('LATIN1', 'SQL_ASCII')
 {
 	my $db = lc $encoding;
@@ -249,8 +249,8 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII')
 	$node->safe_psql($db, "CREATE SCHEMA erp; CREATE FOREIGN TABLE erp.one (id bigint, itemid text) SERVER erp OPTIONS (entity 'item', key 'id')");
 	my $hex = $encoding eq 'LATIN1' ? '4772f6df6520e9' : '4772c3b6c39f6520c3a9';
 	is(lives($node, "SELECT encode(itemid::bytea, 'hex') FROM erp.one WHERE id = $before[10]", "$encoding: text", db => $db), $hex, "$encoding: is converted");
-	is(lives($node, "SELECT count(*) FROM erp.one WHERE itemid = " . ($encoding eq 'LATIN1' ? "convert_from('\\x$hex', 'LATIN1')" : "'Größe é'"),
-		"$encoding: condition", db => $db), '1', "$encoding: and a condition too");
+	is(lives($node, "SELECT count(*) FROM erp.one WHERE itemid = convert_from('\\x$hex', '$encoding')", "$encoding: a condition", db => $db), '1',
+		"$encoding: is converted too");
 	foreach my $case (
 		[ 'invalid_utf8', '22021' ],
 		[ 'nul', '22P05' ])
@@ -261,7 +261,7 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII')
 	}
 	$sim->reset;
 	next if $encoding eq 'SQL_ASCII';
-	$sim->sql(q{UPDATE netsuite.item SET itemid = '日本' WHERE id = %s}, $before[11]);
+	$sim->sql('UPDATE netsuite.item SET itemid = %s WHERE id = %s', "\x{65e5}\x{672c}", $before[11]);
 	dies($node, 'SELECT id, itemid FROM erp.one', '22P05', [ qr/"itemid"/, qr/row \d+/ ], "$encoding: a character that it lacks", db => $db);
 	dies($node, '/* nothing to convert to */ SELECT * FROM makini.query(\'erp\', \'SELECT id, nosuch FROM item\')', 'HV...', [ qr/nosuch/ ], "$encoding: an error of the other side", db => $db);
 }

@@ -6,10 +6,10 @@ use lib 'test/lib';
 use Makini;
 use Test::More;
 
-my $sim = Makini::Simulator->new('--rows', 'transaction=300');
+my $sim = Makini::Simulator->new('--rows', 'transaction=200,item=200,customer=150');
 my $node = makini_node('corpus');
 # Small pages, so that most answers have several.
-connect_server($node, $sim, options => { page_size => 250 });
+connect_server($node, $sim, options => { page_size => 150 });
 
 my $output = Test::More->builder->output;
 Test::More->builder->no_ending(1);

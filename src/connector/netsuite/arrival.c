@@ -75,18 +75,40 @@ raise_bad_bytes(Reader *reader)
 	raise_broken(reader, "a member that was not asked for is not valid UTF-8.");
 }
 
+/* Where a conversion is, for the error of one that cannot be done. */
+typedef struct Conversion
+{
+	Reader	   *reader;
+	int64		cell;			/* counted through the page */
+} Conversion;
+
+static void
+conversion_context(void *arg)
+{
+	Conversion *at = arg;
+	int			ncolumns = at->reader->page.ncolumns;
+
+	errcontext("column \"%s\" of \"%s\", row " INT64_FORMAT " of the page",
+			   suiteql_column_name(at->reader->query, at->cell % ncolumns),
+			   source_name(at->reader), at->cell / ncolumns + 1);
+}
+
 /* Cells become text of the database's encoding. */
 static void
 convert_cells(Reader *reader)
 {
 	int64		n = (int64) reader->page.nrows * reader->page.ncolumns;
 	MemoryContext old = MemoryContextSwitchTo(reader->page_cxt);
+	Conversion	at = {.reader = reader};
+	ErrorContextCallback context = {error_context_stack, conversion_context, &at};
 
+	error_context_stack = &context;
 	for (int64 i = 0; i < n; i++)
 	{
 		Cell	   *cell = &reader->page.cells[i];
 		char	   *converted;
 
+		at.cell = i;
 		if (cell->text == NULL)
 			continue;
 		converted = pg_any_to_server(cell->text, cell->len, PG_UTF8);
@@ -96,6 +118,7 @@ convert_cells(Reader *reader)
 		cell->len = strlen(converted);
 		cell->quoted = false;
 	}
+	error_context_stack = context.previous;
 	MemoryContextSwitchTo(old);
 }
 
@@ -150,18 +173,68 @@ same_position(Reader *reader, int row, int other)
 	return true;
 }
 
-static bool
-at_position(Reader *reader, int row, const SuiteqlPosition *position)
+/*
+ * Where a value stands in a column's order: behind another (above 0), at it, or
+ * before it.  Fractions can be written in more than one way, so they are only
+ * told apart.
+ */
+static int
+compare_in_order(const QueryOrder *order, const char *text, const char *other)
 {
-	for (int i = 0; i < position->n; i++)
-	{
-		Cell	   *cell = cell_at(reader, row, reader->order_column[i]);
+	int			result;
 
-		if ((cell->text == NULL) != (position->values[i] == NULL) ||
-			(cell->text != NULL && strcmp(cell->text, position->values[i]) != 0))
-			return false;
+	if (text == NULL || other == NULL)
+		result = (text == NULL) - (other == NULL);
+	else if (order->column->kind == VALUE_INTEGER)
+	{
+		int64		a = pg_strtoint64(text);
+		int64		b = pg_strtoint64(other);
+
+		result = (a > b) - (a < b);
 	}
-	return true;
+	else if (order->column->kind == VALUE_NUMERIC)
+		return strcmp(text, other) != 0;
+	else
+		result = strcmp(text, other);
+	return order->descending ? -result : result;
+}
+
+/* Does a row stand behind the one before it, which for the first is where the page began? */
+static bool
+row_advances(Reader *reader, const Lane *lane, int row)
+{
+	for (int i = 0; i < list_length(reader->order); i++)
+	{
+		int			column = reader->order_column[i];
+		const char *before = row > 0 ? cell_at(reader, row - 1, column)->text :
+			lane->after->values[i];
+		int			behind = compare_in_order(list_nth(reader->order, i),
+											  cell_at(reader, row, column)->text, before);
+
+		if (behind != 0)
+			return behind > 0;
+	}
+	return row > 0 && !reader->unique;
+}
+
+static void
+raise_shared_key(Reader *reader)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("rows of \"%s\" share one key", source_name(reader)),
+			 errhint("Set the table's option \"key\" to columns that identify a row."),
+			 answer_context(reader)));
+}
+
+/* Is each row's key greater than that of the row before? */
+static bool
+keys_rise(const Reader *reader)
+{
+	QueryOrder *first = linitial(reader->order);
+
+	return list_length(reader->order) == 1 && reader->unique && !reader->query->grouped &&
+		first->column->kind == VALUE_INTEGER && !first->column->nullable && !first->descending;
 }
 
 /* Keys of a page in key order must rise from where the page began. */
@@ -175,6 +248,8 @@ check_rising(Reader *reader, Lane *lane)
 	{
 		int64		key = key_of_row(reader, row);
 
+		if (row > 0 && key == last)
+			raise_shared_key(reader);
 		if (known && key <= last)
 			raise_broken(reader, psprintf("the rows do not advance: key " INT64_FORMAT
 										  " came after " INT64_FORMAT ".", key, last));
@@ -186,15 +261,20 @@ check_rising(Reader *reader, Lane *lane)
 static void
 check_advance(Reader *reader, Lane *lane)
 {
-	QueryOrder *first = linitial(reader->order);
-
-	if (reader->page.nrows == 0)
-		return;
-	if (list_length(reader->order) == 1 && reader->unique && !reader->query->grouped &&
-		first->column->kind == VALUE_INTEGER && !first->column->nullable && !first->descending)
+	if (keys_rise(reader))
+	{
 		check_rising(reader, lane);
-	else if (lane->has_position && at_position(reader, reader->page.nrows - 1, lane->after))
-		raise_broken(reader, "the page does not advance.");
+		return;
+	}
+	for (int row = lane->has_position ? 0 : 1; row < reader->page.nrows; row++)
+	{
+		if (row_advances(reader, lane, row))
+			continue;
+		if (row > 0 && same_position(reader, row, row - 1))
+			raise_shared_key(reader);
+		raise_broken(reader, psprintf("the rows do not advance: row %d of the page stands before "
+									  "what came before it.", row + 1));
+	}
 }
 
 /*
@@ -237,7 +317,7 @@ set_position(Reader *reader, Lane *lane)
 	}
 	MemoryContextSwitchTo(old);
 	lane->has_position = true;
-	if (reader->parallel)
+	if (keys_rise(reader))
 		lane->position = key_of_row(reader, row);
 }
 

@@ -17,18 +17,13 @@
 
 #include <jansson.h>
 
-#include "mb/pg_wchar.h"
-
 #include "connector/netsuite/netsuite.h"
 
 /* Error bodies are small; a larger one is not worth parsing. */
 #define MAX_ERROR_BODY (256 * 1024)
 
-/* What of a remote text is repeated at most, in bytes. */
-#define MAX_REMOTE_TEXT 600
-
-/* A word of this length that begins like a JWT is taken for a token. */
-#define MIN_TOKEN_LENGTH 40
+/* What of a page's title is looked at, in bytes. */
+#define MAX_TITLE 600
 
 /* What an error body says; each NULL when it does not. */
 typedef struct ErrorBody
@@ -177,54 +172,12 @@ hint_of_text(const char *code, const char *text)
 	return NULL;
 }
 
-/* Does a token seem to begin here? */
-static bool
-is_token(const char *text)
-{
-	return strncmp(text, "eyJ", 3) == 0 && strcspn(text, " \t\r\n\"'<>,;&") >= MIN_TOKEN_LENGTH;
-}
-
-/*
- * A remote text fit for a message: of limited length, without control
- * characters and tokens, in the database's encoding.  text is valid UTF-8.
- */
-static char *
-clean_text(const char *text)
-{
-	StringInfoData out;
-	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
-
-	initStringInfo(&out);
-	while (*text && out.len < MAX_REMOTE_TEXT)
-	{
-		unsigned char c = (unsigned char) *text;
-		int			  len = pg_utf_mblen((const unsigned char *) text);
-
-		if (is_token(text))
-		{
-			appendStringInfoString(&out, "(token not shown)");
-			text += strcspn(text, " \t\r\n\"'<>,;&");
-			continue;
-		}
-		if (c < 0x20 || c == 0x7f)
-			appendStringInfoChar(&out, ' ');
-		else if (len == 1 || any)
-			appendBinaryStringInfo(&out, text, len);
-		else
-			appendStringInfoChar(&out, '?');
-		text += len;
-	}
-	if (*text)
-		appendStringInfoString(&out, "...");
-	return out.data;
-}
-
 static char *
 member_text(json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
-	return text && *text ? clean_text(text) : NULL;
+	return text && *text ? remote_clean_text(text) : NULL;
 }
 
 static void
@@ -266,13 +219,13 @@ html_title(const char *body, size_t len)
 	end = memchr(begin, '<', (size_t) (body + len - begin));
 	if (!end)
 		return NULL;
-	title = pnstrdup(begin, (Size) Min(end - begin, MAX_REMOTE_TEXT));
+	title = pnstrdup(begin, (Size) Min(end - begin, MAX_TITLE));
 	for (char *p = title; *p; p++)
 	{
 		if (IS_HIGHBIT_SET(*p))
 			*p = '?';
 	}
-	return clean_text(title);
+	return remote_clean_text(title);
 }
 
 static void

@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "connector/common_options.h"
@@ -75,11 +76,17 @@ static const char *const tba_options[] = {
 	"token_secret",
 };
 
+/* Whose mapping it is: the user's own, or PUBLIC's where that is used instead. */
 static const char *
 role_name(const Connection *conn)
 {
+	Oid			own = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
+									  ObjectIdGetDatum(conn->userid),
+									  ObjectIdGetDatum(conn->serverid));
 	const char *name = GetUserNameFromId(conn->userid, true);
 
+	if (OidIsValid(conn->endpoint.umid) && !OidIsValid(own))
+		return "PUBLIC";
 	return name ? quote_identifier(name) : "CURRENT_USER";
 }
 

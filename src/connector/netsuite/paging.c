@@ -37,14 +37,21 @@ in_order(List *order, int source, const SourceColumn *column)
 	return false;
 }
 
-static List *
-add_order(List *order, int source, SourceColumn *column)
+/* The second side of a left join has NULLs wherever the first one meets nothing. */
+static void
+add_order(Reader *reader, int source, SourceColumn *column, bool descending)
 {
 	QueryOrder *each = palloc0(sizeof(QueryOrder));
 
+	if (source > 0 && reader->query->join == QUERY_LEFT_JOIN)
+	{
+		column = memcpy(palloc(sizeof(SourceColumn)), column, sizeof(SourceColumn));
+		column->nullable = true;
+	}
 	each->source = source;
 	each->column = column;
-	return lappend(order, each);
+	each->descending = descending;
+	reader->order = lappend(reader->order, each);
 }
 
 /*
@@ -69,12 +76,7 @@ add_key(Reader *reader, int index)
 			whole = false;
 			continue;
 		}
-		if (index > 0 && reader->query->join == QUERY_LEFT_JOIN)
-		{
-			column = memcpy(palloc(sizeof(SourceColumn)), column, sizeof(SourceColumn));
-			column->nullable = true;
-		}
-		reader->order = add_order(reader->order, index, column);
+		add_order(reader, index, column, false);
 	}
 	return whole;
 }
@@ -85,7 +87,12 @@ choose_order(Reader *reader)
 	RemoteQuery	   *query = reader->query;
 	ListCell   *lc;
 
-	reader->order = list_copy(query->grouped ? query->group : query->order);
+	foreach(lc, query->grouped ? query->group : query->order)
+	{
+		QueryOrder *each = lfirst(lc);
+
+		add_order(reader, each->source, each->column, each->descending);
+	}
 	if (query->grouped)
 		reader->unique = true;
 	else

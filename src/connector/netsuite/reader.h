@@ -30,7 +30,7 @@ typedef struct Lane
 	bool		finished;
 	bool		has_position;
 	bool		has_high;		/* high is a bound; else the lane runs to the end */
-	int64		position;		/* parallel lanes: last key seen */
+	int64		position;		/* where keys rise: last key seen */
 	int64		high;			/* last key of the lane's range; a guess without has_high */
 	int64		remaining;		/* rows behind position, as the last page said; -1: unknown */
 	SuiteqlPosition *after;		/* position for the query text, or NULL */

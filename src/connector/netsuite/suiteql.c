@@ -82,6 +82,23 @@ is_bare(const QueryColumn *column)
 		column->column->kind != VALUE_TIMESTAMPTZ;
 }
 
+/* Two columns may show the same remote column, in different ways. */
+static bool
+is_taken(const RemoteQuery *query, int index)
+{
+	const QueryColumn *column = list_nth(query->columns, index);
+
+	for (int i = 0; i < index; i++)
+	{
+		const QueryColumn *other = list_nth(query->columns, i);
+
+		if (other->column->display == column->column->display &&
+			pg_strcasecmp(other->column->name, column->column->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * suiteql_column_name
  *		The name under which output column index (from 0) comes back.
@@ -94,20 +111,14 @@ char *
 suiteql_column_name(const RemoteQuery *query, int index)
 {
 	QueryColumn *column = list_nth(query->columns, index);
-	StringInfoData name;
+	const char *name;
 
-	initStringInfo(&name);
 	if (query->join != QUERY_NO_JOIN || query->grouped || column->column == NULL)
-		appendStringInfo(&name, "c%d", index + 1);
-	else if (is_bare(column))
-		appendStringInfoString(&name, column->column->name);
-	else if (column->column->display)
-		appendStringInfo(&name, "%s_display", column->column->name);
-	else if (pg_strcasecmp(column->column->name, "date") == 0)
-		appendStringInfo(&name, "%s_", column->column->name);
-	else
-		appendStringInfoString(&name, column->column->name);
-	return name.data;
+		return psprintf("c%d", index + 1);
+	name = column->column->name;
+	if (is_taken(query, index) || (!is_bare(column) && pg_strcasecmp(name, "date") == 0))
+		return psprintf("%s_%d", name, index + 1);
+	return column->column->display ? psprintf("%s_display", name) : pstrdup(name);
 }
 
 static void
@@ -120,6 +131,7 @@ write_select(Writer *w)
 	{
 		QueryColumn *column = lfirst(lc);
 		int			index = foreach_current_index(lc);
+		char	   *name = suiteql_column_name(w->query, index);
 
 		if (index > 0)
 			appendStringInfoString(w->out, ", ");
@@ -130,8 +142,8 @@ write_select(Writer *w)
 		else
 			suiteql_column(w->out, w->conn, source_alias(w->query, column->source),
 						   column->column);
-		if (w->query->join != QUERY_NO_JOIN || w->query->grouped || !is_bare(column))
-			appendStringInfo(w->out, " AS %s", suiteql_column_name(w->query, index));
+		if (!is_bare(column) || strcmp(name, column->column->name) != 0)
+			appendStringInfo(w->out, " AS %s", name);
 	}
 }
 
