@@ -200,6 +200,8 @@ extern TupleTableSlot **write_batch(EState *estate, ResultRelInfo *relinfo, Tupl
 									TupleTableSlot **plan_slots, int *n);
 extern int	write_batch_size(ResultRelInfo *relinfo);
 extern void write_end(EState *estate, ResultRelInfo *relinfo);
+extern void write_explain(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
+						  int subplan_index, ExplainState *es);
 
 /* ---- decode.c ---- */
 typedef struct Decoder Decoder;

@@ -47,6 +47,7 @@ makini_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ExecForeignBatchInsert = write_batch;
 	routine->GetForeignModifyBatchSize = write_batch_size;
 	routine->EndForeignModify = write_end;
+	routine->ExplainForeignModify = write_explain;
 	routine->EndForeignInsert = write_end;
 	routine->AnalyzeForeignTable = table_analyze;
 	routine->ImportForeignSchema = schema_import;

@@ -312,3 +312,31 @@ write_end(EState *estate, ResultRelInfo *relinfo)
 		MemoryContextDelete(write->batch_cxt);
 	relinfo->ri_FdwState = NULL;
 }
+
+/*
+ * write_explain
+ *		ExplainForeignModify: where rows go with VERBOSE, what it took with
+ *		ANALYZE.
+ */
+void
+write_explain(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private, int subplan_index,
+			  ExplainState *es)
+{
+	RemoteWrite	 *write = relinfo->ri_FdwState;
+	Table		 *table = table_open_options(RelationGetRelid(relinfo->ri_RelationDesc));
+	const Entity *entity = table->source->catalogue;
+
+	(void) state;
+	(void) fdw_private;
+	(void) subplan_index;
+	if (es->verbose && entity != NULL && entity->insert_path != NULL)
+		ExplainPropertyText(table->connector->query_label,
+							psprintf("%s %s", entity->insert_method, entity->insert_path), es);
+	if (!es->analyze || write == NULL)
+		return;
+	ExplainPropertyInteger("Requests", NULL, write->usage.requests, es);
+	ExplainPropertyInteger("Retries", NULL, write->usage.retries, es);
+	ExplainPropertyInteger("Bytes", NULL, write->usage.bytes, es);
+	if (es->timing)
+		ExplainPropertyFloat("Wait", "ms", write->usage.wait_us / 1000.0, 3, es);
+}

@@ -202,7 +202,7 @@ refused(insert('customer_master_import', 1, status_flag => undef), 'HV000', qr/O
 refused(insert('asn_import', 1, detaillist => '[{"ITEMID": "NOPE", "QUANTITY": 1, "LINENUMBER": 1, "ACTUAL_WEIGHT": 0, "CW_QTY": 0}]'),
 	'HV000', qr/gave no reason/, 'a refusal without a reason');
 refused(insert('lot_import', 1, facility => 'XX'), 'HV000', qr/Site ID not found for Host Site ID: XX/, 'another refusal');
-$sim->arm(kind => 'raw', body => '<html>hello</html>', headers => { 'Content-Type' => 'text/plain' });
+$sim->arm(kind => 'raw', body => 'hello', headers => { 'Content-Type' => 'text/plain' });
 refused(insert('vendor_import', 1), 'HV000', qr/something else than its result/, 'an answer that is none');
 $sim->disarm;
 
@@ -279,6 +279,11 @@ is($sim->requests('VendorImport'), 0, 'a batch is looked at before any of it goe
 $node->safe_psql('postgres', 'SET makini.max_requests_per_query = 5; ' . q{INSERT INTO wms.vendor_import (vendor_code, status)
 	SELECT 'F' || i, 'A' FROM generate_series(1, 20) i});
 is(scalar(grep { $_->{VENDOR_CODE} =~ /^F/ } $sim->stored('vendor_import')), 20, 'rows are not counted against the limit of scans');
+
+like((says(q{EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO wms.vendor_import (vendor_code, status) VALUES ('G1', 'A')}))[0],
+	qr{^  Request: POST /api/VendorImport$}m, 'EXPLAIN VERBOSE says where rows go');
+like((says(q{EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) INSERT INTO wms.vendor_import (vendor_code, status)
+	SELECT 'G' || i, 'A' FROM generate_series(1, 7) i}))[0], qr/^  Requests: 7\n  Retries: 0$/m, 'EXPLAIN ANALYZE what it took');
 
 # ---- other ways in ----
 
