@@ -40,8 +40,8 @@ typedef struct Target
 	Oid			ioparam;
 	int			slot;
 	bool		divisor;
-	int			source;
-	AttrNumber	attnum;
+	const char *relation;		/* for the error context, which may not look it up */
+	const char *column;
 } Target;
 
 struct Decoder
@@ -49,7 +49,6 @@ struct Decoder
 	int			ntargets;
 	Target	   *targets;
 	int			natts;
-	List	   *tables;
 	pg_tz	   *zone;			/* of timestamps that come as wall clock, or NULL: UTC */
 	int			row;			/* for the error context */
 	int64		page;
@@ -300,13 +299,10 @@ static void
 decode_context(void *arg)
 {
 	Decoder    *decoder = arg;
-	Table	   *table = list_nth(decoder->tables, decoder->target->source);
-	const char *relation = get_rel_name(table->relid);
-	const char *column = decoder->target->attnum == InvalidAttrNumber ? "count" :
-		get_attname(table->relid, decoder->target->attnum, true);
 
 	errcontext("column \"%s\" of foreign table \"%s\", row %d of page " INT64_FORMAT,
-			   column ? column : "?", relation ? relation : "?", decoder->row + 1, decoder->page);
+			   decoder->target->column, decoder->target->relation, decoder->row + 1,
+			   decoder->page);
 }
 
 /* A sum becomes an average by the count that follows it. */
@@ -328,17 +324,19 @@ divide(Datum *sum, bool *isnull, const Cell *count)
 }
 
 static void
-init_target(Target *target, const OutputColumn *column, TupleDesc desc)
+init_target(Target *target, const OutputColumn *column, TupleDesc desc, const Table *table)
 {
 	Form_pg_attribute attr = TupleDescAttr(desc, column->slot);
+	const char *relation = get_rel_name(table->relid);
 	Oid			input;
 
 	target->type = attr->atttypid;
 	target->typmod = attr->atttypmod;
 	target->slot = column->slot;
 	target->divisor = column->divisor;
-	target->source = column->source;
-	target->attnum = column->attnum;
+	target->relation = relation ? relation : "?";
+	target->column = column->attnum == InvalidAttrNumber ? "count" :
+		get_attname(table->relid, column->attnum, false);
 	target->fast = target->typmod == -1;
 	target->timestamptz = getBaseType(target->type) == TIMESTAMPTZOID;
 	getTypeInputInfo(target->type, &input, &target->ioparam);
@@ -356,13 +354,17 @@ decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables)
 	ListCell   *lc;
 
 	decoder->natts = desc->natts;
-	decoder->tables = tables;
 	decoder->ntargets = list_length(spec->columns);
 	decoder->targets = palloc0(sizeof(Target) * Max(1, decoder->ntargets));
 	if (conn->time_zone != NULL)
 		decoder->zone = pg_tzset(conn->time_zone);
 	foreach(lc, spec->columns)
-		init_target(&decoder->targets[foreach_current_index(lc)], lfirst(lc), desc);
+	{
+		OutputColumn *column = lfirst(lc);
+
+		init_target(&decoder->targets[foreach_current_index(lc)], column, desc,
+					list_nth(tables, column->source));
+	}
 	return decoder;
 }
 

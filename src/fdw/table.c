@@ -88,6 +88,10 @@ make_column(Form_pg_attribute attr, List *options, const Entity *entity)
 	column->kind = kind_of_type(type);
 	column->nullable = !attr->attnotnull;
 	column->inexact = column->display || typmod != -1;
+
+	/* Only the catalogue knows that no time of day is hidden behind a date. */
+	if (entity == NULL && column->kind == VALUE_DATE)
+		column->inexact = true;
 	if (entity != NULL && !column->display)
 		known = entity_find_column(entity, column->name);
 	if (known == NULL)

@@ -702,27 +702,42 @@ find_done(RemoteCall **calls, int n)
 	return -1;
 }
 
+static int
+sleep_until_done(RemoteCall **calls, int n)
+{
+	int index;
+
+	while ((index = find_done(calls, n)) < 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (join_queues() && (index = find_done(calls, n)) >= 0)
+			break;
+		count_wait(calls[0], reactor_wait(time_to_sleep(), reason_to_sleep(calls[0])));
+		advance_all();
+	}
+	return index;
+}
+
 int
 remote_call_wait_any(RemoteCall **calls, int n)
 {
-	int	 index;
-	bool joined = false;
+	volatile int index;
 
 	Assert(n > 0);
 	if ((index = find_done(calls, n)) >= 0)
 		return index;
 	remote_poll();
-	while ((index = find_done(calls, n)) < 0)
+
+	/* a cancel ends the waiting of every call, also of those that live on */
+	PG_TRY();
 	{
-		CHECK_FOR_INTERRUPTS();
-		joined |= join_queues();
-		if ((index = find_done(calls, n)) >= 0)
-			break;
-		count_wait(calls[0], reactor_wait(time_to_sleep(), reason_to_sleep(calls[0])));
-		advance_all();
+		index = sleep_until_done(calls, n);
 	}
-	if (joined)
+	PG_FINALLY();
+	{
 		leave_queues();
+	}
+	PG_END_TRY();
 	return index;
 }
 

@@ -2,8 +2,8 @@
  *
  * slow_dns.c
  *		A resolver for tests, put before the system's with LD_PRELOAD: names
- *		that end in "slow.test" take longer than any test, "rebound.test" is
- *		this machine.
+ *		that end in "slow.test" take longer than any test and "brief.test" a
+ *		moment, neither is there; "rebound.test" is this machine.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +23,11 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	if (node != NULL && strstr(node, "slow.test") != NULL)
 	{
 		sleep(600);
+		return EAI_NONAME;
+	}
+	if (node != NULL && strcmp(node, "brief.test") == 0)
+	{
+		usleep(300000);
 		return EAI_NONAME;
 	}
 	if (node != NULL && strcmp(node, "rebound.test") == 0)

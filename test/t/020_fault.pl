@@ -107,6 +107,10 @@ ends({ kind => '503', count => 0 }, '08006', [ qr/HTTP status 503/ ], '503 witho
 ends({ kind => '500', count => 0 }, 'HV000', [ qr/DETAIL:  HTTP status 500 .*UNEXPECTED_ERROR: An unexpected error occurred. Error ID/, qr/remote operation [0-9a-f-]{36}/ ],
 	'500 without end');
 cmp_ok(scalar(grep { $_->{status} == 500 } $sim->log_entries), '<=', 12, 'each of two requests in flight was tried six times at most');
+ends({ kind => 'raw', status => 403, headers => { 'Content-Type' => 'text/plain', 'X-N-OperationId' => "caf\x{e9}\x{ff}<\x{1b}[31m" }, body => "no\xff" },
+	'42501', [ qr/CONTEXT:  remote operation caf\?/, qr/HTTP status 403/ ], 'an operation id that is no text');
+ends({ kind => 'raw', status => 200, headers => { 'Content-Encoding' => 'br', 'Content-Type' => 'application/json' }, body => 'x', count => 0 }, '08006',
+	[ qr/DETAIL: .*encoding/ ], 'an encoding nobody asked for');
 ends({ kind => '403' }, '42501', [ qr/DETAIL:  HTTP status 403 .*INSUFFICIENT_PERMISSION/, qr/HINT: .*permission/, qr/remote operation/ ], '403');
 is(scalar(grep { $_->{status} == 403 } $sim->log_entries), 1, '403 was not tried again');
 ends({ kind => 'status', status => 418, code => 'TEAPOT', detail => 'short and stout' }, 'HV000', [ qr/HTTP status 418 .*TEAPOT: short and stout/ ],
@@ -199,6 +203,12 @@ my @rest = split /\n/, $rest;
 is_deeply(\@rest, [ sort { $a <=> $b } $free, grep { $_ != $gone_ahead } @before[ 50 .. $#before ] ],
 	'rows that come and go during a scan: each that stays is given once');
 $session->ask('COMMIT');
+$session->ask("BEGIN; DECLARE c CURSOR FOR SELECT id FROM erp.unkeyed; FETCH 50 FROM c");
+$sim->delete_rows('item', $before[7] + 0);
+(undef, $err) = $session->ask('FETCH ALL FROM c');
+like($err, qr/ERROR:  HV000: .* changed while it was read.*DETAIL: .* 40[01] rows at first .*HINT: .*"key"/s,
+	'and where there is no key to tell, it is an error');
+$session->ask('ROLLBACK');
 $session->quit;
 @truth = table_at_source();
 $node->safe_psql('postgres', 'ALTER SERVER erp OPTIONS (DROP fetch_ahead)');
@@ -265,6 +275,32 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII')
 	dies($node, 'SELECT id, itemid FROM erp.one', '22P05', [ qr/"itemid"/, qr/row \d+/ ], "$encoding: a character that it lacks", db => $db);
 	dies($node, '/* nothing to convert to */ SELECT * FROM makini.query(\'erp\', \'SELECT id, nosuch FROM item\')', 'HV...', [ qr/nosuch/ ], "$encoding: an error of the other side", db => $db);
 }
+
+# ---- the same through makini.query() ----
+
+my $any = q{SELECT count(*) FROM makini.query('erp', 'SELECT id, itemid FROM item')};
+foreach my $case (
+	[ { kind => 'torn', count => 0 }, 'HV000', qr/cannot be decoded/ ],
+	[ { kind => 'trailing', count => 0 }, 'HV000', qr/cannot be decoded/ ],
+	[ { kind => 'deep', column => 'itemid' }, 'HV000', qr/cannot be decoded/ ],
+	[ { kind => 'cut', count => 0 }, '08006', qr/broke before/ ],
+	[ { kind => '403' }, '42501', qr/HTTP status 403/ ],
+	[ { kind => 'invalid_utf8', column => 'itemid', row => 3 }, '22021', qr/invalid byte sequence/ ],
+	[ { kind => 'nul', column => 'itemid', row => 3 }, '22P05', qr/Unicode/ ],
+	[ { kind => 'lone_surrogate', column => 'itemid', row => 3 }, '22P02', qr/surrogate/ ])
+{
+	my ($fault, $sqlstate, $pattern) = @$case;
+	$sim->reset;
+	$sim->arm({ @path, %$fault });
+	dies($node, $any, $sqlstate, [ $pattern, qr/HINT: |DETAIL: |CONTEXT: / ], "makini.query: $fault->{kind}");
+}
+$sim->reset;
+$sim->arm(kind => 'wrong_total', total => 777, after => 2, @path);
+dies($node, $any, 'HV000', [ qr/changed while it was read/, qr/HINT: / ], 'makini.query: a total that changes');
+$sim->reset;
+$sim->arm(kind => 'early_end', count => 0, @path);
+is(lives($node, $any, 'makini.query: hasMore that is false too early'), scalar(@truth), 'all rows');
+$sim->reset;
 
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Extension'"), '0', 'nobody is left waiting');
 $node->stop;

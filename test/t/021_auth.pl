@@ -80,9 +80,7 @@ is(tokens(), 1, 'a token is fetched');
 answered('the second');
 is(tokens(), 1, 'and used again in another session');
 answered('another database', db => 'other');
-is(tokens(), 2, 'does not get it, though server, mapping and options are the same');
-is($node->safe_psql('postgres', "SELECT oid FROM pg_foreign_server"), $node->safe_psql('other', "SELECT oid FROM pg_foreign_server"),
-	'by their OIDs too') or diag('not that this harms');
+is(tokens(), 2, 'does not get it, though all options are the same');
 
 $node->safe_psql('postgres', "GRANT USAGE ON FOREIGN SERVER erp TO analyst, clerk; CREATE USER MAPPING FOR PUBLIC SERVER erp "
 	  . options_clause(map { $_ => $sim->value("rsa_$_") } qw(private_key_file certificate_id)));
@@ -165,6 +163,7 @@ dies($node, $query, '28000', [ qr/gave no token/, qr/HINT: / ], 'a token of 9,00
 
 # ---- who waits for a token takes over when the one who fetches it is stopped ----
 
+$sim->disarm;
 $sim->revoke_tokens;
 $sim->arm(kind => 'hang', path => 'oauth2/v1/token');
 $sim->forget;
@@ -230,6 +229,8 @@ answered('and when it comes back');
 is(state_of('clerk'), 'online required clerk', 'that is known to everybody too');
 isnt($node->safe_psql('postgres', 'SELECT health_changed_at FROM makini.connection'), $changed, 'with the time of it');
 
+# The simulator's own certificates do not last as long.
+$node->safe_psql('postgres', "ALTER SERVER erp OPTIONS (SET base_url '" . $sim->value('http_url') . "', ADD allow_http 'true')");
 $node->safe_psql('postgres', "ALTER USER MAPPING FOR CURRENT_USER SERVER erp OPTIONS (ADD certificate_file '" . $sim->value('certificate_file') . "')");
 answered('a certificate with an end');
 is(state_of('postgres'), 'online ok postgres', 'far away');
@@ -244,6 +245,7 @@ set_clock(0);
 
 # ---- counters ----
 
+answered('back in the present');
 my $count = "SELECT coalesce(sum(requests), 0) FROM makini.connection_stat WHERE used_by = '%s'";
 my %was = map { $_ => $node->safe_psql('postgres', sprintf($count, $_)) } 'scan', 'probe';
 $node->psql('postgres', "BEGIN; $query; ROLLBACK");
@@ -251,7 +253,6 @@ $node->safe_psql('postgres', "SELECT * FROM makini.test_connection('erp')");
 is($node->safe_psql('postgres', sprintf($count, 'scan')) - $was{scan}, 1, 'a scan that was rolled back counts');
 cmp_ok($node->safe_psql('postgres', sprintf($count, 'probe')) - $was{probe}, '>', 3, 'probes count for themselves');
 is($node->safe_psql('other', sprintf($count, 'probe')), 0, 'and not in other databases');
-is(lives($node, 'SELECT count(*) FROM makini.connection_stat', 'who has no level', user => 'clerk', db => 'postgres') || '', '', 'sees no counters') if 0;
 is($node->safe_psql('postgres', "SELECT count(DISTINCT day) FROM makini.connection_stat") > 1 ? 'more' : 'one', 'more', 'each day has its own');
 
 $watcher->quit;

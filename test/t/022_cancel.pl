@@ -10,41 +10,16 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-# A name that takes long to be resolved: getaddrinfo() of the server's own
-# processes is ours, for names that begin with "hang" (a minute) and "slow".
+# Names that take long to be resolved.
 my $dir = PostgreSQL::Test::Utils::tempdir('resolver');
-append_to_file("$dir/resolver.c", <<'END');
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <netdb.h>
-#include <string.h>
-#include <time.h>
-
-typedef int (*Resolve) (const char *, const char *, const struct addrinfo *, struct addrinfo **);
-
-int
-getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
-{
-	Resolve resolve = (Resolve) dlsym(RTLD_NEXT, "getaddrinfo");
-	struct timespec left = {0, 300000000};
-
-	if (node != NULL && strncmp(node, "hang", 4) == 0)
-		left.tv_sec = 60;
-	else if (node == NULL || strncmp(node, "slow", 4) != 0)
-		return resolve(node, service, hints, result);
-	while (nanosleep(&left, &left) != 0)
-		;
-	return EAI_NONAME;
-}
-END
-system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$dir/resolver.so", "$dir/resolver.c", '-ldl');
+system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$dir/slow_dns.so", 'test/lib/slow_dns.c', '-ldl');
 
 my $sim = Makini::Simulator->new('--scale', '0.02');
 my $node = PostgreSQL::Test::Cluster->new('cancel');
 $node->init;
 $node->append_conf('postgresql.conf', "makini.retry_base = 1\nclient_connection_check_interval = '100ms'\nmax_connections = 40");
 {
-	local $ENV{LD_PRELOAD} = "$dir/resolver.so";
+	local $ENV{LD_PRELOAD} = "$dir/slow_dns.so";
 	$node->start;
 }
 $node->safe_psql('postgres', 'CREATE EXTENSION makini');
@@ -65,9 +40,11 @@ sub server
 
 my @query = (path => 'query/v1/suiteql', count => 0);
 my %state = (
-	dns => { options => { base_url => "https://hang.invalid:$port" }, wait => 'MakiniHttp|MakiniToken' },
+	dns => { options => { base_url => "https://slow.test:$port" }, wait => 'MakiniHttp|MakiniToken' },
 	connect => { options => { base_url => $sim->value('blackhole_url') }, wait => 'MakiniHttp|MakiniToken' },
 	tls => { faults => [ { kind => 'hang_connect', path => 'connect:https', count => 0 } ], wait => 'MakiniHttp|MakiniToken' },
+	in_tls => { faults => [ { kind => 'hang_tls', path => 'connect:https', count => 0 } ], wait => 'MakiniHttp|MakiniToken' },
+	renewal => { faults => [ { kind => '401', @query }, { kind => 'hang', path => 'oauth2/v1/token', count => 0, after => 1 } ], wait => 'MakiniToken' },
 	first_byte => { faults => [ { kind => 'hang', @query } ], wait => 'MakiniHttp' },
 	drip => { faults => [ { kind => 'drip', bytes => 1, interval_ms => 250, @query } ], wait => 'MakiniHttp' },
 	back_off => { faults => [ { kind => '503', retry_after => 100, @query } ], wait => 'MakiniBackoff' },
@@ -162,7 +139,8 @@ foreach my $name (sort keys %state)
 
 # ---- a name that is slow: many cancels in one session, with threads left behind ----
 
-server('slow', base_url => "https://slow.invalid:$port", max_retries => 0);
+server('slow', base_url => "https://brief.test:$port", max_retries => 0);
+server('well');
 my $session = Hostile::Session->new($node);
 foreach my $round (1 .. 40)
 {
@@ -173,7 +151,15 @@ foreach my $round (1 .. 40)
 	last unless like($err, qr/ERROR:  57014: /, "slow DNS, round $round");
 }
 my (undef, $err) = $session->ask('SELECT * FROM slow');
-like($err, qr/ERROR:  08001: could not resolve the host name of "slow.invalid:\d+"/, 'and the name is still looked up');
+like($err, qr/ERROR:  08001: could not resolve the host name of "brief.test:\d+"/, 'and the name is still looked up');
+my @rows = $sim->sql('SELECT id FROM netsuite.item');
+foreach my $round (1 .. 12)
+{
+	$session->send("SET statement_timeout = '30ms'; SELECT * FROM dns");
+	last unless like(($session->result)[1], qr/ERROR:  57014: /, "a name that never comes, round $round");
+}
+is(($session->ask('RESET statement_timeout; SELECT count(*) FROM (SELECT id FROM well OFFSET 0) s'))[0], @rows . "\n",
+	'threads left behind do not keep a session from others');
 $session->quit;
 
 # ---- what others do meanwhile ----

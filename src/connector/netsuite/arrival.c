@@ -360,9 +360,33 @@ take_keyset_page(Reader *reader, Lane *lane, bool more)
 		reader_request_page(reader, lane);
 }
 
+/*
+ * Rows that come or go meanwhile shift what an offset stands for: a row may be
+ * missed or come twice.  That shows in the total, unless as many came as went.
+ */
+static void
+check_offset(Reader *reader, const Lane *lane)
+{
+	int64		total = reader->page.total_results;
+
+	if (reader->page.offset >= 0 && reader->page.offset != lane->offset)
+		raise_broken(reader, psprintf("a page begins at row " INT64_FORMAT " instead of " INT64_FORMAT ".",
+									  reader->page.offset, lane->offset));
+	if (lane->offset > 0 && lane->remaining >= 0 && total >= 0 &&
+		total != lane->offset + lane->remaining)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("\"%s\" changed while it was read", source_name(reader)),
+				 errdetail("The result had " INT64_FORMAT " rows at first and has " INT64_FORMAT " now, so that some may be missed.",
+						   lane->offset + lane->remaining, total),
+				 errhint("Run the query again, or set the table's option \"key\" to columns that identify a row: then it is read in a way that changes do not disturb."),
+				 answer_context(reader)));
+}
+
 static void
 take_offset_page(Reader *reader, Lane *lane, bool more)
 {
+	check_offset(reader, lane);
 	if (reader->page.total_results > SUITEQL_MAX_ROWS &&
 		(reader->query->limit < 0 || reader->query->limit > SUITEQL_MAX_ROWS))
 		ereport(ERROR,
@@ -375,6 +399,8 @@ take_offset_page(Reader *reader, Lane *lane, bool more)
 	if (more && reader->page.nrows != reader->conn->page_size)
 		raise_broken(reader, "a page is short while the result goes on.");
 	lane->offset += reader->page.nrows;
+	lane->remaining = reader->page.total_results < 0 ? -1 :
+		reader->page.total_results - lane->offset;
 	if (!more || reader_has_enough(reader, reader->delivered + reader->page.nrows))
 		lane->finished = true;
 	else if (reader->conn->fetch_ahead > 0)

@@ -58,12 +58,21 @@ item_jsonb(const Cell *cell)
 }
 
 static void
+row_context(void *arg)
+{
+	errcontext("row %d of the page", *(int *) arg + 1);
+}
+
+static void
 put_rows(ReturnSetInfo *result, const CellPage *page)
 {
+	int			row;
+	ErrorContextCallback context = {error_context_stack, row_context, &row};
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini query row",
 												  ALLOCSET_DEFAULT_SIZES);
 
-	for (int row = 0; row < page->nrows; row++)
+	error_context_stack = &context;
+	for (row = 0; row < page->nrows; row++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
 		Datum		value = item_jsonb(&page->cells[row]);
@@ -73,6 +82,7 @@ put_rows(ReturnSetInfo *result, const CellPage *page)
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
 		MemoryContextReset(row_cxt);
 	}
+	error_context_stack = context.previous;
 	MemoryContextDelete(row_cxt);
 }
 
@@ -95,21 +105,28 @@ create_page(void)
 	return page;
 }
 
-/* One page of rows; false when it was the last. */
+/*
+ * One page of rows; false when it was the last.  *total is what the page before
+ * said, -1 at first: a result that changes while it is read by offsets may miss
+ * rows.
+ */
 static bool
-query_page(Connection *conn, const char *statement, List *params, int64 offset, CellPage *page)
+query_page(Connection *conn, const char *statement, List *params, int64 offset, CellPage *page,
+		   int64 *total)
 {
 	RemoteCall *call = suiteql_call(conn, statement, params, conn->page_size, offset);
 	RemoteResponse *response = remote_call_result(call);
 	PageError	error;
 
-	pg_verify_mbstr(PG_UTF8, response->body, response->body_len, false);
 	if (!page_decode_objects(page, response->body, response->body_len, conn->page_size, &error))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("answer of server \"%s\" cannot be decoded", conn->server_name),
 				 errdetail("%s at byte %zu of %zu.", error.message, error.offset,
-						   response->body_len)));
+						   response->body_len),
+				 errhint("Run the query again; something in between may have cut or changed the answer."),
+				 response->operation_id ?
+				 errcontext("remote operation %s", response->operation_id) : 0));
 	if (page->total_results > SUITEQL_MAX_ROWS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
@@ -117,6 +134,14 @@ query_page(Connection *conn, const char *statement, List *params, int64 offset, 
 				 errdetail("The result has " INT64_FORMAT " rows, of which %d can be reached.",
 						   page->total_results, SUITEQL_MAX_ROWS),
 				 errhint("Narrow the query, or read the table through a foreign table, which reads in parts.")));
+	if (*total >= 0 && page->total_results >= 0 && page->total_results != *total)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("the result of the query changed while it was read"),
+				 errdetail("It had " INT64_FORMAT " rows at first and has " INT64_FORMAT " now, so that some may be missed.",
+						   *total, page->total_results),
+				 errhint("Run the query again, or read the table through a foreign table with a key.")));
+	*total = page->total_results;
 	if (page->total_results >= 0)
 		return page->total_results > offset + page->nrows && page->nrows > 0;
 	return page->has_more && page->nrows > 0;
@@ -139,6 +164,7 @@ makini_query(PG_FUNCTION_ARGS)
 	MemoryContext page_cxt;
 	int64		budget = makini_max_requests_per_query;
 	int64		offset = 0;
+	int64		total = -1;
 	bool		more = true;
 
 	if (connector_of_server(server->serverid) != &netsuite_connector)
@@ -157,7 +183,7 @@ makini_query(PG_FUNCTION_ARGS)
 	{
 		MemoryContext old = MemoryContextSwitchTo(page_cxt);
 
-		more = query_page(conn, statement, params, offset, page);
+		more = query_page(conn, statement, params, offset, page, &total);
 		put_rows(result, page);
 		offset += page->nrows;
 		MemoryContextSwitchTo(old);

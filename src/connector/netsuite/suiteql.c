@@ -187,8 +187,10 @@ write_source(Writer *w, int index)
 {
 	Source	   *source = list_nth(w->query->sources, index);
 
+	/* A comment at the end of a statement must not swallow the parenthesis. */
 	if (source->statement != NULL)
-		appendStringInfo(w->out, "(%s)", source->statement);
+		appendStringInfo(w->out, "(%s%s)", source->statement,
+						 strstr(source->statement, "--") ? "\n" : "");
 	else
 		appendStringInfoString(w->out, source->entity);
 	appendStringInfo(w->out, " %s", source_alias(w->query, index));
