@@ -203,7 +203,7 @@ refused(insert('asn_import', 1, detaillist => '[{"ITEMID": "NOPE", "QUANTITY": 1
 	'HV000', qr/gave no reason/, 'a refusal without a reason');
 refused(insert('lot_import', 1, facility => 'XX'), 'HV000', qr/Site ID not found for Host Site ID: XX/, 'another refusal');
 $sim->arm(kind => 'raw', body => 'hello', headers => { 'Content-Type' => 'text/plain' });
-refused(insert('vendor_import', 1), 'HV000', qr/a page instead of data/, 'an answer that is none');
+refused(insert('vendor_import', 1), 'HV000', qr/something else than its result/, 'an answer that is none');
 $sim->disarm;
 
 # ---- sent again, and not ----
