@@ -242,7 +242,8 @@ back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 {
 	int delay;
 
-	if (!(safe || call->request.repeatable) || call->taken || call->failures >= call->endpoint->max_retries)
+	if (!(safe || call->request.repeatable) || call->taken ||
+		call->failures >= call->endpoint->max_retries)
 	{
 		end_call(call, true);
 		return;
@@ -747,6 +748,13 @@ take(RemoteCall *call, const char **data, size_t *len)
 	if ((call->state != CALL_SENDING && call->state != CALL_DONE) || call->transfer == NULL ||
 		!http_take(call->transfer, data, len))
 		return false;
+
+	/*
+	 * The other side has done its work, and the reader may take its time: others
+	 * need not wait for it, least of all those that the reader itself waits for.
+	 */
+	if (!call->taken)
+		governor_release(&call->place);
 	call->taken = true;
 	return true;
 }

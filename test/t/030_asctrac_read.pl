@@ -204,6 +204,16 @@ foreach my $case (
 	$sim->disarm;
 }
 
+# ---- reading while reading ----
+
+my $large = Makini::ASCTrac->new('--rows', 'item=4000');
+connect_warehouse($node, $large, server => 'narrow', options => { max_concurrency => 1 });
+sql('CREATE SCHEMA narrow; IMPORT FOREIGN SCHEMA v1 LIMIT TO (inventory_audit) FROM SERVER narrow INTO narrow');
+is(sql(q{SET statement_timeout = '60s'; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
+	SELECT count(*) FROM (SELECT a.product_code FROM narrow.inventory_audit a, narrow.inventory_audit b
+		WHERE b.product_code = a.product_code LIMIT 3) x}), 3, 'a join with itself does not wait for itself');
+$large->stop;
+
 # ---- older versions ----
 
 $sim->set(empty => '204');
