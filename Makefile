@@ -17,7 +17,7 @@ sql_parts = $(srcdir)/src/makini.sql \
 DATA_built = makini--1.0.sql
 DATA = $(wildcard $(srcdir)/makini--*--*.sql)
 
-PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags libcurl jansson openssl)
+PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags libcurl jansson openssl) $(if $(MAKINI_TEST),-DMAKINI_TEST)
 PG_CFLAGS = -Wall -Wextra $(warnings_of_postgres) -MMD -MP $(WERROR)
 SHLIB_LINK = $(shell pkg-config --libs libcurl jansson openssl)
 

@@ -15,6 +15,7 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('reader', 'function', 'makini.version()'),
 	('reader', 'function', 'makini.api_version()'),
 	('reader', 'function', 'makini.test_connection(name)'),
+	('reader', 'function', 'makini.check_drain(regclass)'),
 	('reader', 'table', 'makini.connection_stat'),
 	('reader', 'function', 'makini.comment_tables(name)'),
 	('operator', 'function', 'makini.create_key(text, text, integer, name)'),

@@ -264,4 +264,18 @@ makini_scan_user(ForeignScanState *node)
 	return OidIsValid(userid) ? userid : GetUserId();
 }
 
+/* The same for a relation that rows are written to. */
+static inline Oid
+makini_result_user(ResultRelInfo *relinfo, EState *estate)
+{
+	Oid			userid;
+
+#if PG_VERSION_NUM >= 160000
+	userid = ExecGetResultRelCheckAsUser(relinfo, estate);
+#else
+	userid = exec_rt_fetch(relinfo->ri_RangeTableIndex, estate)->checkAsUser;
+#endif
+	return OidIsValid(userid) ? userid : GetUserId();
+}
+
 #endif							/* MAKINI_COMPAT_H */

@@ -12,10 +12,12 @@
 #include "connector/connector.h"
 #include "connector/option.h"
 
+extern const Connector asctrac_connector;
 extern const Connector netsuite_connector;
 
 static const Connector *const connectors[] = {
 	&netsuite_connector,
+	&asctrac_connector,
 };
 
 /*
@@ -103,4 +105,50 @@ entity_find_column(const Entity *entity, const char *name)
 			return &entity->columns[i];
 	}
 	return NULL;
+}
+
+/*
+ * entity_is_parameter
+ *		Does a column supply a parameter of a look-up?
+ */
+bool
+entity_is_parameter(const Entity *entity, const char *column)
+{
+	for (int i = 0; i < entity->nparameters; i++)
+	{
+		if (entity->parameters[i].column != NULL &&
+			pg_strcasecmp(entity->parameters[i].column, column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * entity_needs_parameter
+ *		Is there something without which nothing of it can be read?
+ */
+bool
+entity_needs_parameter(const Entity *entity)
+{
+	for (int i = 0; i < entity->nparameters; i++)
+	{
+		if (entity->parameters[i].required || entity->parameters[i].one_of)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * connector_has_option
+ *		Is there such an option in a catalogue?
+ */
+bool
+connector_has_option(const Connector *connector, const char *name, Oid context)
+{
+	for (const OptionDef *def = connector->options; def->name != NULL; def++)
+	{
+		if (def->context == context && strcmp(def->name, name) == 0)
+			return true;
+	}
+	return false;
 }

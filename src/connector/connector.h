@@ -54,7 +54,33 @@ typedef struct EntityColumn
 	bool		code;			/* text of ASCII codes: equality means the same remotely */
 	bool		costly;			/* calculated: left out of IMPORT */
 	const char *comment;		/* or NULL */
+	const char *type;			/* local type where kind does not name one, or NULL */
+	int			marks;			/* the connector's own */
 } EntityColumn;
+
+/* What a foreign table of an entity is for. */
+typedef enum EntityAccess
+{
+	ENTITY_TABLE,				/* may be read at any time */
+	ENTITY_FEED,				/* reading takes away what is read: only a drain may */
+	ENTITY_IMPORT,				/* can be written and not read */
+	ENTITY_SESSION				/* reading it would sign a user on: nobody may */
+} EntityAccess;
+
+/*
+ * A parameter of a look-up.  Where column is set, equality with it supplies the
+ * value; else, and where no value is given, fixed is sent, or nothing at all.
+ */
+typedef struct EntityParameter
+{
+	const char *name;			/* as the remote side calls it */
+	const char *column;			/* or NULL */
+	int			flags;			/* the connector's own */
+	bool		required;		/* nothing can be read without it */
+	bool		one_of;			/* nothing can be read without one of these */
+	const char *fixed;			/* or NULL */
+	const char *select;			/* sent along with it, or NULL */
+} EntityParameter;
 
 typedef struct Entity
 {
@@ -66,6 +92,14 @@ typedef struct Entity
 	const char *comment;
 	const EntityColumn *columns;
 	int			ncolumns;
+	bool		insertable;		/* takes rows by INSERT */
+	EntityAccess access;
+	const EntityParameter *parameters;
+	int			nparameters;
+	const char *insert_method;	/* of an entity that can be written, or NULL */
+	const char *insert_path;
+	const char *parent;			/* entity whose rows these belong to, or NULL */
+	const char *parent_member;	/* the array in there that holds them */
 } Entity;
 
 /*
@@ -88,6 +122,7 @@ typedef struct SourceColumn
 	bool		display;		/* the display text of it, not the value */
 	bool		code;
 	bool		inexact;		/* declared in a way that changes values: never compared remotely */
+	bool		parameter;		/* of a look-up: can be asked for by equality */
 } SourceColumn;
 
 /* Aggregates a connector may be asked for. */
@@ -226,6 +261,45 @@ typedef struct Connection
 } Connection;
 
 typedef struct Reader Reader;	/* each connector's own */
+typedef struct Writer Writer;	/* each connector's own */
+
+/* How far the rows handed over have come. */
+typedef struct WriteProgress
+{
+	int			row;			/* of those handed over: the one being dealt with */
+	int64		taken;			/* by the remote side, altogether */
+} WriteProgress;
+
+typedef struct Feed Feed;		/* each connector's own */
+
+/* Rows of one of the tables that a feed fills, in the order of its entity's columns. */
+typedef struct FeedPart
+{
+	const Entity *entity;
+	CellPage	page;
+	int		   *parents;		/* by row: the row it belongs to; NULL for the feed's own */
+} FeedPart;
+
+/* What a feed gives at a time; lives until the next is asked for. */
+typedef struct FeedBatch
+{
+	int			nparts;
+	FeedPart   *parts;			/* the feed's own first, then its children's */
+	CellPage	raw;			/* by row of the first part: all that was sent, as JSON */
+} FeedBatch;
+
+/*
+ * An answer to a row that a feed gave.  key holds the texts of the columns that
+ * Connector.acknowledge_key names, NULL for NULL.
+ */
+typedef struct Acknowledgement
+{
+	const char *const *key;
+	bool		accepted;
+	const char *message;		/* why not, or NULL */
+	bool		done;			/* set when the other side has taken it */
+	const char *error;			/* set when it refused this one alone */
+} Acknowledgement;
 
 /* One option of a server, user mapping, foreign table or column. */
 typedef enum OptionType
@@ -262,6 +336,7 @@ typedef struct DiscoveredColumn
 	bool		not_null;
 	bool		display;
 	const char *comment;
+	const char *type;			/* where kind does not name one, or NULL */
 } DiscoveredColumn;
 
 typedef struct DiscoveredTable
@@ -312,9 +387,35 @@ typedef struct Connector
 	Reader	   *(*open) (Connection *conn, const RemoteQuery *query);
 	CellPage	   *(*next_page) (Reader *reader);
 	void		(*close) (Reader *reader);
-	double		(*count) (Connection *conn, const RemoteQuery *query);
+	double		(*count) (Connection *conn, const RemoteQuery *query);	/* NULL: the remote side can't */
 
-	/* Looking around. */
+	/*
+	 * Writing; NULL where a connector can't.  A writer lives in the memory
+	 * context it was begun in.  Values of a row come in the order of columns,
+	 * NULL for SQL NULL; the rows have been taken by the remote side when
+	 * write_rows is back.  write_batch: how many are worth handing over at once.
+	 */
+	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
+	void		(*write_rows) (Writer *writer, const FilterValue *const *const *rows, int n,
+							   WriteProgress *progress);
+	int			(*write_batch) (const Source *source);
+
+	/*
+	 * Feeds, of connectors that have such.  feed_next gives NULL at the end, and
+	 * raises what went wrong after all that came before it.  An answer has to be
+	 * stored as a whole before any of it is acknowledged: acknowledgements may
+	 * cover more rows than the one they name.
+	 */
+	Feed	   *(*feed_open) (Connection *conn, const Entity *entity);
+	FeedBatch  *(*feed_next) (Feed *feed);
+	void		(*feed_close) (Feed *feed);
+	const char *(*acknowledge_key) (const Entity *entity);	/* comma list, NULL: it takes none */
+	void		(*acknowledge) (Connection *conn, const Entity *entity,
+								List *acknowledgements);	/* Acknowledgement * */
+	List	   *(*check_drain) (Connection *conn, const Entity *entity);	/* ProbeStep * */
+
+	/* Looking around.  Where discovery makes no requests it is given an outline. */
+	bool		discovers_locally;
 	List	   *(*discover) (Connection *conn, const ImportRequest *request);	/* DiscoveredTable * */
 	List	   *(*probe) (Connection *conn);	/* ProbeStep * */
 } Connector;
@@ -324,6 +425,9 @@ extern const Connector *connector_of_server(Oid serverid);	/* raises for other w
 extern const Entity *connector_find_entity(const Connector *connector, const char *name);
 extern const char *connector_nearest_entity(const Connector *connector, const char *name);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
+extern bool entity_is_parameter(const Entity *entity, const char *column);
+extern bool entity_needs_parameter(const Entity *entity);
+extern bool connector_has_option(const Connector *connector, const char *name, Oid context);
 
 /*
  * connection.c.  connection_open resolves a server and a user's mapping and

@@ -17,3 +17,12 @@ CREATE FUNCTION makini.test_connection(server name,
 COMMENT ON FUNCTION makini.test_connection(name) IS
 	'Walks from the options of a server and your user mapping to a row, and says at each step how it went.';
 REVOKE ALL ON FUNCTION makini.test_connection(name) FROM PUBLIC;
+
+CREATE FUNCTION makini.check_drain(source regclass,
+		OUT item text, OUT status text, OUT detail text, OUT hint text)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'makini_check_drain';
+COMMENT ON FUNCTION makini.check_drain(regclass) IS
+	'What to know before a feed is drained: whether rows can be lost, who else reads them. Asks nothing of the feed.';
+REVOKE ALL ON FUNCTION makini.check_drain(regclass) FROM PUBLIC;

@@ -229,9 +229,17 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 										   ALLOCSET_DEFAULT_SIZES);
 	reservoir_init_selection_state(&sample.reservoir, targrows);
 
-	total = sample.conn->connector->count(sample.conn,
-										  query_from_spec(&sample.spec, sample.tables));
-	read_sample(&sample, total);
+	if (sample.conn->connector->count != NULL)
+	{
+		total = sample.conn->connector->count(sample.conn,
+											  query_from_spec(&sample.spec, sample.tables));
+		read_sample(&sample, total);
+	}
+	else
+	{
+		read_rows(&sample, query_from_spec(&sample.spec, sample.tables));
+		total = sample.seen;
+	}
 	MemoryContextDelete(sample.row_cxt);
 	*totalrows = total;
 	*totaldeadrows = 0;
@@ -243,13 +251,20 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 
 /*
  * table_analyze
- *		AnalyzeForeignTable.
+ *		AnalyzeForeignTable.  An error where a table is not to be read; false,
+ *		which PostgreSQL reports as a warning, where it can't be read without
+ *		being asked for something.
  */
 bool
 table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages)
 {
-	double		rows = size_class_rows(table_open_options(RelationGetRelid(relation)));
+	Table	   *table = table_open_options(RelationGetRelid(relation));
+	const Entity *entity = table->source->catalogue;
+	double		rows = size_class_rows(table);
 
+	table_refuse_read(table);
+	if (entity != NULL && entity_needs_parameter(entity))
+		return false;
 	*func = acquire_sample;
 	*pages = Max(1, (BlockNumber) (rows / 100));
 	return true;

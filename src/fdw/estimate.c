@@ -29,6 +29,9 @@
 #define REQUEST_COST	200.0
 #define TRANSFER_COST	0.05
 
+/* More than any plan that can work: this one cannot. */
+#define MISSING_PARAMETER_COST	1.0e12
+
 static get_relation_stats_hook_type next_relation_stats_hook = NULL;
 
 /* Ask the remote side how many rows it would send. */
@@ -37,11 +40,14 @@ remote_rows(RelOptInfo *rel, RelState *state)
 {
 	ConditionContext cx;
 	Oid			userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
-	Connection *conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
+	Connection *conn;
 	RemoteQuery		query = {.limit = -1};
 	List	   *clauses = list_concat_copy(state->exact, state->superset);
 	Filter	   *where;
 
+	if (state->connector->count == NULL)
+		return -1;
+	conn = connection_open(state->outline->serverid, userid, REMOTE_USE_SCAN);
 	context_init(&cx, state);
 	query.sources = list_make1(((Member *) linitial(state->members))->table->source);
 	where = build_where(&cx, extract_actual_clauses(clauses, false));
@@ -143,6 +149,54 @@ Cost
 cost_of_transfer(double rows)
 {
 	return rows * TRANSFER_COST;
+}
+
+/* Do conditions give a column a value to ask for? */
+static bool
+names_column(RelState *state, List *conditions, const char *column)
+{
+	ConditionContext cx;
+	ListCell   *lc;
+
+	context_init(&cx, state);
+	foreach(lc, conditions)
+	{
+		FilterVerdict verdict;
+		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+
+		if (filter != NULL && filter->column != NULL &&
+			((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
+			pg_strcasecmp(filter->column->name, column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * cost_of_missing_parameter
+ *		What a look-up costs without the values it needs, over one that has them.
+ */
+Cost
+cost_of_missing_parameter(RelState *state, List *conditions)
+{
+	const Entity *entity = ((Member *) linitial(state->members))->table->source->catalogue;
+	bool		one_of = false;
+	bool		has_one = false;
+
+	if (entity == NULL || list_length(state->members) > 1)
+		return 0;
+	for (int i = 0; i < entity->nparameters; i++)
+	{
+		const EntityParameter *parameter = &entity->parameters[i];
+		bool		named = (parameter->required || parameter->one_of) &&
+			names_column(state, conditions, parameter->column);
+
+		if (parameter->required && !named)
+			return MISSING_PARAMETER_COST;
+		one_of |= parameter->one_of;
+		has_one |= parameter->one_of && named;
+	}
+	return one_of && !has_one ? MISSING_PARAMETER_COST : 0;
 }
 
 /*

@@ -38,6 +38,7 @@ typedef struct Table
 extern Table *table_open_options(Oid relid);
 extern ValueKind kind_of_type(Oid type);
 extern double size_class_rows(const Table *table);
+extern void table_refuse_read(const Table *table);
 
 /* ---- condition.c ---- */
 
@@ -123,6 +124,7 @@ extern void estimate_init(void);
 extern void estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state);
 extern double estimate_rows_by_key(RelState *state, List *conditions, double tuples);
 extern Cost cost_of_transfer(double rows);
+extern Cost cost_of_missing_parameter(RelState *state, List *conditions);
 extern void cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost);
 extern void rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
 					 Cost *startup, Cost *total);
@@ -182,6 +184,24 @@ extern Filter *filter_bind(const Filter *planned, List *exprs, ExprContext *econ
 extern Filter *filter_describe(const Filter *planned, List *exprs);
 extern bool filter_has_unknown(const Filter *filter);
 extern RemoteQuery *query_from_spec(const Spec *spec, List *tables);
+
+extern FilterValue *value_of_datum(Datum datum, Oid type);
+
+/* ---- modify.c ---- */
+extern int	write_updatable(Relation rel);
+extern List *write_plan(PlannerInfo *root, ModifyTable *plan, Index result_relation,
+						int subplan_index);
+extern void write_begin(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
+						int subplan_index, int eflags);
+extern void write_begin_routed(ModifyTableState *state, ResultRelInfo *relinfo);
+extern TupleTableSlot *write_insert(EState *estate, ResultRelInfo *relinfo, TupleTableSlot *slot,
+									TupleTableSlot *plan_slot);
+extern TupleTableSlot **write_batch(EState *estate, ResultRelInfo *relinfo, TupleTableSlot **slots,
+									TupleTableSlot **plan_slots, int *n);
+extern int	write_batch_size(ResultRelInfo *relinfo);
+extern void write_end(EState *estate, ResultRelInfo *relinfo);
+extern void write_explain(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
+						  int subplan_index, ExplainState *es);
 
 /* ---- decode.c ---- */
 typedef struct Decoder Decoder;

@@ -10,12 +10,23 @@ CREATE FUNCTION makini.netsuite_fdw_validator(text[], oid) RETURNS void
     AS 'MODULE_PATHNAME', 'netsuite_fdw_validator';
 COMMENT ON FUNCTION makini.netsuite_fdw_validator(text[], oid) IS 'checks options of netsuite_fdw';
 
-REVOKE ALL ON FUNCTION makini.fdw_handler(), makini.netsuite_fdw_validator(text[], oid) FROM PUBLIC;
+CREATE FUNCTION makini.asctrac_fdw_validator(text[], oid) RETURNS void
+    LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'asctrac_fdw_validator';
+COMMENT ON FUNCTION makini.asctrac_fdw_validator(text[], oid) IS 'checks options of asctrac_fdw';
+
+REVOKE ALL ON FUNCTION makini.fdw_handler(), makini.netsuite_fdw_validator(text[], oid),
+    makini.asctrac_fdw_validator(text[], oid) FROM PUBLIC;
 
 CREATE FOREIGN DATA WRAPPER netsuite_fdw
     HANDLER makini.fdw_handler
     VALIDATOR makini.netsuite_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER netsuite_fdw IS 'NetSuite, read with SuiteQL';
+
+CREATE FOREIGN DATA WRAPPER asctrac_fdw
+    HANDLER makini.fdw_handler
+    VALIDATOR makini.asctrac_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER asctrac_fdw IS 'ASCTrac WMS: host interface and interactive service';
 
 CREATE FUNCTION makini.comment_imported() RETURNS event_trigger
     LANGUAGE c

@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(makini_fdw_handler);
 PG_FUNCTION_INFO_V1(netsuite_fdw_validator);
+PG_FUNCTION_INFO_V1(asctrac_fdw_validator);
 
 /*
  * makini_fdw_handler
@@ -38,6 +39,16 @@ makini_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = scan_rescan;
 	routine->EndForeignScan = scan_end;
 	routine->ExplainForeignScan = scan_explain;
+	routine->IsForeignRelUpdatable = write_updatable;
+	routine->PlanForeignModify = write_plan;
+	routine->BeginForeignModify = write_begin;
+	routine->BeginForeignInsert = write_begin_routed;
+	routine->ExecForeignInsert = write_insert;
+	routine->ExecForeignBatchInsert = write_batch;
+	routine->GetForeignModifyBatchSize = write_batch_size;
+	routine->EndForeignModify = write_end;
+	routine->ExplainForeignModify = write_explain;
+	routine->EndForeignInsert = write_end;
 	routine->AnalyzeForeignTable = table_analyze;
 	routine->ImportForeignSchema = schema_import;
 	PG_RETURN_POINTER(routine);
@@ -61,4 +72,14 @@ Datum
 netsuite_fdw_validator(PG_FUNCTION_ARGS)
 {
 	return validate("netsuite_fdw", fcinfo);
+}
+
+/*
+ * asctrac_fdw_validator
+ *		The same for asctrac_fdw.
+ */
+Datum
+asctrac_fdw_validator(PG_FUNCTION_ARGS)
+{
+	return validate("asctrac_fdw", fcinfo);
 }

@@ -17,6 +17,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_table.h"
 #include "commands/comment.h"
 #include "commands/defrem.h"
 #include "commands/event_trigger.h"
@@ -189,9 +190,9 @@ type_of_kind(ValueKind kind)
 }
 
 static void
-append_option(StringInfo out, const char *name, const char *value)
+append_option(StringInfo out, const Connector *connector, const char *name, const char *value)
 {
-	if (value != NULL)
+	if (value != NULL && connector_has_option(connector, name, ForeignTableRelationId))
 		appendStringInfo(out, ", %s %s", name, quote_literal_cstr(value));
 }
 
@@ -208,7 +209,8 @@ append_column(StringInfo out, const DiscoveredColumn *column)
 	char	   *name = column_local_name(column);
 
 	appendStringInfo(out, "\n\t%s %s", quote_identifier(name),
-					 column->display ? "text" : type_of_kind(column->kind));
+					 column->display ? "text" :
+					 column->type ? column->type : type_of_kind(column->kind));
 	if (column->display)
 		appendStringInfo(out, " OPTIONS (column_name %s, display 'true')",
 						 quote_literal_cstr(column->name));
@@ -219,7 +221,7 @@ append_column(StringInfo out, const DiscoveredColumn *column)
 }
 
 static char *
-create_statement(const DiscoveredTable *table, const char *server_name)
+create_statement(const Connector *connector, const DiscoveredTable *table, const char *server_name)
 {
 	StringInfoData out;
 	ListCell   *lc;
@@ -235,9 +237,9 @@ create_statement(const DiscoveredTable *table, const char *server_name)
 	}
 	appendStringInfo(&out, "\n) SERVER %s OPTIONS (entity %s", quote_identifier(server_name),
 					 quote_literal_cstr(table->entity->name));
-	append_option(&out, "key", table->entity->key);
-	append_option(&out, "cursor", table->entity->cursor);
-	append_option(&out, "record_type", table->entity->record_type);
+	append_option(&out, connector, "key", table->entity->key);
+	append_option(&out, connector, "cursor", table->entity->cursor);
+	append_option(&out, connector, "record_type", table->entity->record_type);
 	appendStringInfoChar(&out, ')');
 	return out.data;
 }
@@ -288,7 +290,7 @@ discover(const Connector *connector, Oid serverid, ImportRequest *request)
 	MemoryContext old;
 	List	   *tables;
 
-	if (!request->probe && !request->custom_fields)
+	if (connector->discovers_locally || (!request->probe && !request->custom_fields))
 		conn = connection_outline(serverid);
 	else if (connection_has_mapping(serverid, GetUserId()))
 		conn = connection_open(serverid, GetUserId(), REMOTE_USE_PROBE);
@@ -338,7 +340,8 @@ schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 			continue;
 		}
 		report_left_out(table);
-		statements = lappend(statements, create_statement(table, server->servername));
+		statements = lappend(statements, create_statement(connector, table,
+														   server->servername));
 	}
 	return statements;
 }

@@ -217,7 +217,8 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 	List	   *pathkeys = order != NIL ? root->query_pathkeys : NIL;
 	QualCost	qual_cost;
 	Cost		startup,
-				total;
+				total,
+				missing;
 	ForeignPath *path;
 
 	extra->order = order;
@@ -229,6 +230,10 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 	}
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, rows, &qual_cost, &startup, &total);
+
+	missing = cost_of_missing_parameter(state, list_concat_copy(state->exact, state->superset));
+	startup += missing;
+	total += missing;
 
 	/* An ordered scan can't be read in several ranges at once. */
 	if (order != NIL && limit < 0)
@@ -284,7 +289,8 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	double		by_key;
 	QualCost	qual_cost;
 	Cost		startup,
-				total;
+				total,
+				missing;
 	ListCell   *lc;
 
 	outer = bms_union(outer, rel->lateral_relids);
@@ -304,6 +310,9 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	info->ppi_rows = clamp_row_est(Min(info->ppi_rows, by_key));
 	cost_conditions(root, state, &qual_cost);
 	rel_cost(state, fetched, info->ppi_rows, &qual_cost, &startup, &total);
+	missing = cost_of_missing_parameter(state, remote);
+	startup += missing;
+	total += missing;
 	extra->limit = -1;
 	add_path(rel, (Path *)
 			 makini_create_foreignscan_path(root, rel, NULL, info->ppi_rows, startup, total, NIL,

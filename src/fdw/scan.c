@@ -98,6 +98,7 @@ scan_begin(ForeignScanState *node, int eflags)
 	state->spec = spec_from_list(plan->fdw_private, &state->tables);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
+	table_refuse_read(linitial(state->tables));
 	state->exprs = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "makini scan",
 									   ALLOCSET_DEFAULT_SIZES);

@@ -97,6 +97,7 @@ make_column(Form_pg_attribute attr, List *options, const Entity *entity)
 	if (known == NULL)
 		return column;
 	column->code = known->code;
+	column->parameter = entity_is_parameter(entity, column->name);
 	column->nullable = column->nullable && !known->required;
 	if (!kinds_agree(column->kind, known->kind))
 		column->inexact = true;
@@ -209,6 +210,53 @@ table_open_options(Oid relid)
 	table_close(rel, NoLock);
 	set_key(table, option_text(foreign->options, "key"));
 	return table;
+}
+
+/*
+ * table_refuse_read
+ *		Raise 0A000 where reading a table is not for queries.
+ */
+void
+table_refuse_read(const Table *table)
+{
+	const Entity *entity = table->source->catalogue;
+	const char *name;
+
+	if (entity == NULL || entity->access == ENTITY_TABLE)
+		return;
+	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
+									  get_rel_name(table->relid));
+	switch (entity->access)
+	{
+		case ENTITY_TABLE:
+			break;
+		case ENTITY_FEED:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("reading foreign table \"%s\" would consume what it hands out",
+							get_rel_name(table->relid)),
+					 errdetail("The remote side marks rows as exported while it answers; a query cannot give them back."),
+					 errhint("Land them in a local table with makini.create_drain(%s, ...).",
+							 quote_literal_cstr(name))));
+			break;
+		case ENTITY_IMPORT:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("foreign table \"%s\" can be written but not read",
+							get_rel_name(table->relid)),
+					 errdetail("The remote side imports these records and has no way to read them back."),
+					 entity->parent != NULL ?
+					 errhint("Use INSERT on a foreign table of \"%s\", which holds these rows in \"%s\".",
+							 entity->parent, entity->parent_member) :
+					 errhint("Use INSERT; it creates or replaces a record.")));
+			break;
+		case ENTITY_SESSION:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("foreign table \"%s\" cannot be read", get_rel_name(table->relid)),
+					 errdetail("Reading it would sign a user on.")));
+			break;
+	}
 }
 
 /*

@@ -132,12 +132,24 @@ numeric_text(Datum datum, ValueRange *range)
 	return text;
 }
 
-/* A value in canonical text of the kind of the filter's column. */
+static char *
+output_text(Datum datum, Oid type)
+{
+	Oid			output;
+	bool		varlena;
+
+	getTypeOutputInfo(type, &output, &varlena);
+	return OidOutputFunctionCall(output, datum);
+}
+
+/* In canonical text, of the kind of the filter's column; without one, as it is. */
 static FilterValue *
 make_value(const Filter *filter, Datum datum, Oid declared)
 {
 	FilterValue *value = palloc0(sizeof(FilterValue));
 	Oid			type = getBaseType(declared);
+	ValueKind	kind = filter != NULL ? filter->column->kind :
+		type == DATEOID ? VALUE_DATE : VALUE_OTHER;
 
 	switch (type)
 	{
@@ -157,24 +169,38 @@ make_value(const Filter *filter, Datum datum, Oid declared)
 			value->text = numeric_text(datum, &value->range);
 			break;
 		case DATEOID:
-			value->text = filter->column->kind == VALUE_DATE ?
+			value->text = kind == VALUE_DATE ?
 				date_text(DatumGetDateADT(datum), &value->range) :
 				moment_text(datum, type, &value->range);
 			break;
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			if (filter->column->kind == VALUE_DATE)
+			if (kind == VALUE_DATE)
 				value->text = day_text(datum, type, filter->op, &value->range);
-			else if (type == TIMESTAMPOID)
+			else if (type == TIMESTAMPOID && filter != NULL)
 				value->text = moment_text(datum, type, &value->range);
 			else
 				value->text = timestamp_text(DatumGetTimestamp(datum), &value->range);
 			break;
-		default:
+		case TEXTOID:
+		case VARCHAROID:
 			value->text = TextDatumGetCString(datum);
+			break;
+		default:
+			value->text = output_text(datum, type);
 			break;
 	}
 	return value;
+}
+
+/*
+ * value_of_datum
+ *		A value to be written, in the canonical text that connectors understand.
+ */
+FilterValue *
+value_of_datum(Datum datum, Oid type)
+{
+	return make_value(NULL, datum, type);
 }
 
 /* ---------------------------------------------------------------------

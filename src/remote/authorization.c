@@ -16,22 +16,35 @@
 #include "remote/tba.h"
 
 static char *
-bearer(const char *token, bool encode)
+encoded(const char *scheme, const char *text)
 {
-	int	  len = (int) strlen(token);
-	int	  size;
-	char *encoded;
+	int	  len = (int) strlen(text);
+	int	  size = pg_b64_enc_len(len);
+	char *code = palloc0(size + 1);
 	char *value;
 
-	if (!encode)
-		return psprintf("Bearer %s", token);
-	size = pg_b64_enc_len(len);
-	encoded = palloc0(size + 1);
-	if (pg_b64_encode((const void *) token, len, encoded, size) < 0)
-		encoded[0] = '\0';
-	value = psprintf("Bearer %s", encoded);
-	explicit_bzero(encoded, size);
-	pfree(encoded);
+	if (pg_b64_encode((const void *) text, len, code, size) < 0)
+		code[0] = '\0';
+	value = psprintf("%s %s", scheme, code);
+	explicit_bzero(code, size);
+	pfree(code);
+	return value;
+}
+
+static char *
+bearer(const char *token, bool encode)
+{
+	return encode ? encoded("Bearer", token) : psprintf("Bearer %s", token);
+}
+
+static char *
+basic(const char *user, const char *password)
+{
+	char *text = psprintf("%s:%s", user, password);
+	char *value = encoded("Basic", text);
+
+	explicit_bzero(text, strlen(text));
+	pfree(text);
 	return value;
 }
 
@@ -86,6 +99,9 @@ authorization_make(const Credential *credential, const RemoteRequest *request, c
 			break;
 		case CREDENTIAL_TBA:
 			value = tba_header(credential, request);
+			break;
+		case CREDENTIAL_BASIC:
+			value = basic(credential->client_id, credential->token);
 			break;
 	}
 	*failed = value == NULL || !http_header_is_clean(value);

@@ -80,6 +80,7 @@ struct RemoteCall
 	RemoteUsage			  usage;		 /* of this call alone */
 	RemoteFault			  fault;
 	bool				  failed; /* DONE: fault counts, not response */
+	bool				  taken;  /* part of a streamed answer was given away */
 	RemoteResponse		 *response;
 };
 
@@ -241,7 +242,8 @@ back_off_or_end(RemoteCall *call, bool safe, int pause_ms)
 {
 	int delay;
 
-	if (!(safe || call->request.repeatable) || call->failures >= call->endpoint->max_retries)
+	if (!(safe || call->request.repeatable) || call->taken ||
+		call->failures >= call->endpoint->max_retries)
 	{
 		end_call(call, true);
 		return;
@@ -738,6 +740,47 @@ remote_call_wait_any(RemoteCall **calls, int n)
 	}
 	PG_END_TRY();
 	return index;
+}
+
+static bool
+take(RemoteCall *call, const char **data, size_t *len)
+{
+	if ((call->state != CALL_SENDING && call->state != CALL_DONE) || call->transfer == NULL ||
+		!http_take(call->transfer, data, len))
+		return false;
+
+	/*
+	 * The other side has done its work, and the reader may take its time: others
+	 * need not wait for it, least of all those that the reader itself waits for.
+	 */
+	if (!call->taken)
+		governor_release(&call->place);
+	call->taken = true;
+	return true;
+}
+
+bool
+remote_call_read(RemoteCall *call, const char **data, size_t *len)
+{
+	bool joined = false;
+	bool some;
+
+	if (call->state != CALL_DONE)
+		remote_poll();
+	while (!(some = take(call, data, len)) && call->state != CALL_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		joined |= join_queues();
+		if (call->state == CALL_DONE)
+			continue;
+		count_wait(call, reactor_wait(time_to_sleep(), reason_to_sleep(call)));
+		advance_all();
+	}
+	if (joined)
+		leave_queues();
+	if (!some && call->failed)
+		remote_raise(&call->fault, call->endpoint);
+	return some;
 }
 
 /* ---- the interface ---- */

@@ -23,7 +23,8 @@ typedef enum CredentialKind
 	CREDENTIAL_STATIC,	  /* a fixed bearer token */
 	CREDENTIAL_ASSERTION, /* OAuth 2.0 client credentials, signed JWT (RFC 7523) */
 	CREDENTIAL_SECRET,	  /* OAuth 2.0 client credentials, client secret */
-	CREDENTIAL_TBA		  /* OAuth 1.0a, HMAC-SHA256 */
+	CREDENTIAL_TBA,		  /* OAuth 1.0a, HMAC-SHA256 */
+	CREDENTIAL_BASIC	  /* client_id as the user, token as the password */
 } CredentialKind;
 
 typedef struct Credential

@@ -36,6 +36,7 @@
 #define FIRST_BODY (64 * 1024)
 #define MAX_IDLE_BUFFERS 4
 #define MAX_IDLE_BUFFER (4 * 1024 * 1024) /* larger ones are not kept */
+#define STREAM_WINDOW (1024 * 1024)		  /* of a streamed body, waiting to be taken */
 
 /* Why a callback stopped the transfer. */
 typedef enum HttpStop
@@ -62,6 +63,11 @@ struct HttpTransfer
 	HttpTarget		   target;
 	const char		  *url;
 	Buffer			   body;
+	bool			   streamed;  /* a good answer's body is taken while it comes */
+	bool			   streaming; /* and this is one */
+	bool			   paused;	  /* until some of it was taken */
+	Buffer			   taken;	  /* streamed: what was taken last */
+	size_t			   received;  /* streamed: all of the body so far */
 	size_t			   header_bytes;
 	int				   header_count;
 	HttpStop		   stop;
@@ -132,28 +138,53 @@ buffer_append(Buffer *buffer, const char *data, size_t len)
 
 /* ---- callbacks: take notes, never raise ---- */
 
+/* Good answers only: others are small and looked at as a whole. */
+static bool
+is_streaming(HttpTransfer *transfer)
+{
+	long status = 0;
+
+	if (transfer->streamed && !transfer->streaming)
+	{
+		curl_easy_getinfo(transfer->job.easy, CURLINFO_RESPONSE_CODE, &status);
+		transfer->streaming = status >= 200 && status < 300;
+	}
+	return transfer->streaming;
+}
+
+static bool
+inflates_too_much(HttpTransfer *transfer, size_t len)
+{
+	curl_off_t received = 0;
+
+	if (len <= INFLATION_FREE)
+		return false;
+	curl_easy_getinfo(transfer->job.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	return (curl_off_t) len > MAX_INFLATION * received;
+}
+
 static size_t
 on_body(char *data, size_t one, size_t len, void *arg)
 {
 	HttpTransfer *transfer = arg;
 	Buffer		 *body = &transfer->body;
 
-	if (body->len + len > MAX_BODY)
+	if (is_streaming(transfer) && body->len >= STREAM_WINDOW)
+	{
+		transfer->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (!transfer->streaming && body->len + len > MAX_BODY)
 	{
 		transfer->stop = STOP_BODY;
 		return 0;
 	}
-	if (body->len + len > INFLATION_FREE)
+	if (inflates_too_much(transfer, transfer->received + len))
 	{
-		curl_off_t received = 0;
-
-		curl_easy_getinfo(transfer->job.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-		if ((curl_off_t) (body->len + len) > MAX_INFLATION * received)
-		{
-			transfer->stop = STOP_INFLATION;
-			return 0;
-		}
+		transfer->stop = STOP_INFLATION;
+		return 0;
 	}
+	transfer->received += len;
 	if (!buffer_append(body, data, len))
 	{
 		transfer->stop = STOP_MEMORY;
@@ -390,7 +421,16 @@ set_options(HttpTransfer *transfer, const RemoteRequest *request)
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, MAKINI_USER_AGENT);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_BODY);
+	if (!transfer->streamed)
+	{
+		curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_BODY);
+		return;
+	}
+
+	/* Who takes the body may take its time; who sends it may not. */
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 0L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long) (transfer->target.request_timeout + 999) / 1000);
 }
 
 HttpTransfer *
@@ -402,6 +442,7 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 		return NULL;
 	transfer->target = *target;
 	transfer->url = request->url;
+	transfer->streamed = request->streamed;
 
 	if (!target->allow_http && pg_strncasecmp(request->url, "https://", 8) != 0)
 	{
@@ -413,6 +454,7 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 
 	transfer->job.easy = reactor_take_handle();
 	if (transfer->job.easy == NULL || !buffer_take(&transfer->body) ||
+		(transfer->streamed && !buffer_take(&transfer->taken)) ||
 		!add_headers(transfer, request, authorization))
 	{
 		http_free(transfer);
@@ -467,6 +509,7 @@ http_free(HttpTransfer *transfer)
 	settle(transfer);
 	wipe_headers(transfer);
 	buffer_give(&transfer->body);
+	buffer_give(&transfer->taken);
 	free(transfer->content_type);
 	free(transfer->location);
 	free(transfer->retry_after);
@@ -699,12 +742,34 @@ http_answer(HttpTransfer *transfer, RemoteFault *fault)
 	}
 	response = palloc0(sizeof(RemoteResponse));
 	response->status = transfer->facts.status;
-	response->body = transfer->body.data;
-	response->body_len = transfer->body.len;
+	response->body = transfer->streaming ? pstrdup("") : transfer->body.data;
+	response->body_len = transfer->streaming ? 0 : transfer->body.len;
 	response->content_type = transfer->content_type != NULL ? pstrdup(transfer->content_type) : "";
 	response->location = copy_or_null(transfer->location);
 	response->retry_after = copy_or_null(transfer->retry_after);
 	response->operation_id = copy_or_null(transfer->operation_id);
 	response->date = parse_date(transfer->date);
 	return response;
+}
+
+bool
+http_take(HttpTransfer *transfer, const char **data, size_t *len)
+{
+	Buffer full = transfer->body;
+
+	if (!transfer->streaming || full.len == 0)
+		return false;
+	transfer->body = transfer->taken;
+	transfer->body.len = 0;
+	transfer->taken = full;
+	*data = full.data;
+	*len = full.len;
+
+	/* this may bring more at once */
+	if (transfer->paused && transfer->job.running)
+	{
+		transfer->paused = false;
+		(void) curl_easy_pause(transfer->job.easy, CURLPAUSE_CONT);
+	}
+	return true;
 }

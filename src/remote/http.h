@@ -58,6 +58,13 @@ extern void http_facts(HttpTransfer *transfer, HttpFacts *facts);
  */
 extern RemoteResponse *http_answer(HttpTransfer *transfer, RemoteFault *fault);
 
+/*
+ * http_take
+ *		What has come of a streamed body since the last time; valid until the
+ *		next.  False when nothing has.
+ */
+extern bool http_take(HttpTransfer *transfer, const char **data, size_t *len);
+
 /* Ends the transfer wherever it is.  Raises nothing. */
 extern void http_free(HttpTransfer *transfer);
 

@@ -90,6 +90,7 @@ typedef struct RemoteRequest
 	List	   *headers;	/* of char *: "name: value", never secrets */
 	bool		repeatable; /* may be sent again when its outcome is unknown */
 	bool		anonymous;	/* send without credentials (token endpoint, server time) */
+	bool		streamed;	/* a good answer is read with remote_call_read(), not kept */
 } RemoteRequest;
 
 /* Counters of one scan, run or function call; EXPLAIN (ANALYZE) shows them. */
@@ -154,6 +155,16 @@ extern bool remote_call_done(RemoteCall *call);
 
 /* Wait for one call; NULL when it ended well, else what went wrong. */
 extern RemoteFault *remote_call_fault(RemoteCall *call);
+
+/*
+ * remote_call_read
+ *		More of the body of a streamed call, of any length, valid until the next
+ *		call of this; false at its end.  Raises what went wrong once all that
+ *		came before has been read.  An answer that is not a good one has no body
+ *		here.  The total time of such an answer is not limited, only the time
+ *		without a byte.
+ */
+extern bool remote_call_read(RemoteCall *call, const char **data, size_t *len);
 
 /* Wait for one call and give its answer, or raise what went wrong. */
 extern RemoteResponse *remote_call_result(RemoteCall *call);

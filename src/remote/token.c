@@ -25,6 +25,7 @@
 #include <jansson.h>
 
 #include "miscadmin.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -399,6 +400,22 @@ add_assertion(StringInfo form, const Credential *credential, RemoteFault *fault)
 	return true;
 }
 
+/* A service that takes a client's secret is given it as an object, not as a form. */
+static void
+put_secret(StringInfo body, const Credential *credential)
+{
+	appendStringInfoString(body, "{\"client_id\":");
+	escape_json(body, credential->client_id);
+	appendStringInfoString(body, ",\"client_secret\":");
+	escape_json(body, credential->client_secret);
+	if (credential->resource != NULL)
+	{
+		appendStringInfoString(body, ",\"resource\":");
+		escape_json(body, credential->resource);
+	}
+	appendStringInfoChar(body, '}');
+}
+
 bool
 token_request(const RemoteEndpoint *endpoint, RemoteRequest *request, RemoteFault *fault)
 {
@@ -406,19 +423,14 @@ token_request(const RemoteEndpoint *endpoint, RemoteRequest *request, RemoteFaul
 	StringInfoData	  form;
 
 	initStringInfo(&form);
-	add_field(&form, "grant_type", "client_credentials");
 	if (credential->kind == CREDENTIAL_ASSERTION)
 	{
+		add_field(&form, "grant_type", "client_credentials");
 		if (!add_assertion(&form, credential, fault))
 			return false;
 	}
 	else
-	{
-		add_field(&form, "client_id", credential->client_id);
-		add_field(&form, "client_secret", credential->client_secret);
-		if (credential->resource != NULL)
-			add_field(&form, "resource", credential->resource);
-	}
+		put_secret(&form, credential);
 
 	memset(request, 0, sizeof(*request));
 	request->method = "POST";
@@ -426,6 +438,8 @@ token_request(const RemoteEndpoint *endpoint, RemoteRequest *request, RemoteFaul
 	request->body = form.data;
 	request->body_len = form.len;
 	request->headers = list_make1("Accept: application/json");
+	if (credential->kind == CREDENTIAL_SECRET)
+		request->headers = lappend(request->headers, "Content-Type: application/json; charset=utf-8");
 	request->repeatable = true;
 	request->anonymous = true;
 	return true;

@@ -103,7 +103,41 @@ SELECT max(memo) FROM erp.transactionline;
 \set ON_ERROR_STOP on
 
 \echo
-\echo '==== 9. What it cost ===='
+\echo '==== 9. A warehouse beside it ===='
 \echo
-SELECT used_by, requests, retries, throttled, bytes, wait_ms FROM makini.connection_stat ORDER BY used_by;
+\getenv wms_url MAKINI_ASC_URL
+\getenv wms_rest_url MAKINI_ASC_REST_URL
+\getenv wms_ca_file MAKINI_ASC_CA_FILE
+\getenv wms_token MAKINI_ASC_TOKEN
+CREATE SERVER wms FOREIGN DATA WRAPPER asctrac_fdw
+    OPTIONS (base_url :'wms_url', rest_base_url :'wms_rest_url', site_id '1',
+             ca_file :'wms_ca_file', allow_private 'true');
+CREATE USER MAPPING FOR CURRENT_USER SERVER wms OPTIONS (token :'wms_token');
+CREATE SCHEMA wms;
+IMPORT FOREIGN SCHEMA v1 FROM SERVER wms INTO wms;
+\echo
+\echo '-- What lies in the warehouse now, by what NetSuite knows of it.'
+SELECT i.id, i.itemid, s.facility, s.quantity, s.qty_onhold, s.uom, i.quantityavailable AS in_netsuite
+FROM wms.inventory_audit s
+JOIN erp.item i ON upper(i.itemid) = s.product_code
+WHERE s.quantity > 100
+ORDER BY s.quantity DESC LIMIT 6;
+\echo
+\echo '-- One item of it, pallet by pallet.'
+SELECT skidid, locationid, lotid, qtytotal, reasonforhold
+FROM wms.rest_inventory WHERE itemid = 'SENSOR-00001' ORDER BY skidid LIMIT 4;
+\echo
+\echo '-- An import is an INSERT.'
+INSERT INTO wms.vendor_import (vendor_code, vendor_desc, status) VALUES ('V777', 'Analytical Engines', 'A');
+\echo
+\echo '-- A feed hands its rows out once: nobody takes them by accident.'
+\set ON_ERROR_STOP off
+SELECT * FROM wms.tranfile_export;
+\set ON_ERROR_STOP on
+
+\echo
+\echo '==== 10. What it cost ===='
+\echo
+SELECT server_name, used_by, requests, retries, throttled, bytes, wait_ms
+FROM makini.connection_stat JOIN makini.connection USING (connection_id) ORDER BY 1, 2;
 SELECT server_name, health, auth, mapped_role, certificate_expires_at FROM makini.connection;

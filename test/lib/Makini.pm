@@ -1,5 +1,5 @@
 # What makini's TAP tests share: a node with the extension in it, a simulated
-# NetSuite, and the connection between the two.
+# NetSuite or ASCTrac, and the connection between the two.
 #
 #   my $sim = Makini::Simulator->new;
 #   my $node = makini_node('reader');
@@ -7,6 +7,9 @@
 #   $sim->arm({ kind => '429', count => 3 });
 #   $node->safe_psql('postgres', 'SELECT count(*) FROM erp.item');
 #   is($sim->requests, 4);
+#
+#   my $asc = Makini::ASCTrac->new('--rows', 'tranfile_export=5000');
+#   connect_warehouse($node, $asc, mapping => { token => undef });
 package Makini;
 
 use strict;
@@ -18,7 +21,7 @@ use PostgreSQL::Test::Utils;
 # What initdb takes a node's encoding from.
 $ENV{LANG} = 'C.UTF-8';
 
-our @EXPORT = qw(makini_node connect_server options_clause);
+our @EXPORT = qw(makini_node connect_server connect_warehouse options_clause);
 
 # makini_node NAME, preload => bool, conf => lines: a running node whose
 # database postgres has the extension.
@@ -60,9 +63,36 @@ sub connect_server
 		certificate_id => $sim->value('certificate_id'),
 		private_key_file => $sim->value('private_key_file'),
 		%{ $given{mapping} // {} });
+
+	return connect_with($node, 'netsuite_fdw', $name, $user, \%server, \%mapping, %given);
+}
+
+# connect_warehouse NODE, SIMULATOR, ...: the same for ASCTrac's two services,
+# with the lasting token; the server's name is "wms", its site 1.
+sub connect_warehouse
+{
+	my ($node, $sim, %given) = @_;
+	my %server = (
+		base_url => $sim->value('url'),
+		rest_base_url => $sim->value('rest_url'),
+		token_url => $sim->value('token_url'),
+		site_id => '1',
+		rest_user => 'TABLET',
+		ca_file => $sim->value('ca_file'),
+		allow_private => 'true',
+		%{ $given{options} // {} });
+	my %mapping = (token => $sim->value('token'), %{ $given{mapping} // {} });
+
+	return connect_with($node, 'asctrac_fdw', $given{server} // 'wms', $given{user} // 'CURRENT_USER',
+		\%server, \%mapping, %given);
+}
+
+sub connect_with
+{
+	my ($node, $wrapper, $name, $user, $server, $mapping, %given) = @_;
 	my $sql =
-		"CREATE SERVER $name FOREIGN DATA WRAPPER netsuite_fdw " . options_clause(%server) . ";\n"
-	  . "CREATE USER MAPPING FOR $user SERVER $name " . options_clause(%mapping) . ";\n";
+		"CREATE SERVER $name FOREIGN DATA WRAPPER $wrapper " . options_clause(%$server) . ";\n"
+	  . "CREATE USER MAPPING FOR $user SERVER $name " . options_clause(%$mapping) . ";\n";
 
 	if ($given{tables})
 	{
@@ -106,7 +136,7 @@ sub new
 
 	chmod 0755, $dir;
 	$self->{process} = IPC::Run::start(
-		[ '/usr/bin/python3', 'test/sim/netsuite/sim.py', '--dir', $dir, @option ],
+		[ '/usr/bin/python3', $class->program, '--dir', $dir, @option ],
 		'<', \'', '>', "$dir/log", '2>', "$dir/errors");
 	until (-s "$dir/sim.json")
 	{
@@ -117,6 +147,8 @@ sub new
 	$self->{values} = decode_json(slurp_file("$dir/sim.json"));
 	return $self;
 }
+
+sub program { return 'test/sim/netsuite/sim.py'; }
 
 # value NAME: a member of sim.json.
 sub value
@@ -214,5 +246,29 @@ sub stop
 }
 
 sub DESTROY { my ($self) = @_; local ($?, $@); $self->stop; return; }
+
+# ASCTrac as test/sim/asctrac plays it.  Faults, settings, log, counters and
+# reset are asked for in the same words.
+package Makini::ASCTrac;
+
+use strict;
+use warnings;
+our @ISA = ('Makini::Simulator');
+
+sub program { return 'test/sim/asctrac/sim.py'; }
+
+# Requests to one controller since the log was forgotten, named in lower case.
+sub requests { my ($self, $controller) = @_; return $self->counters->{ lc $controller } // 0; }
+
+# feed NAME: how many of its rows have which flag; feed_rows NAME: each row's
+# id, type, key, flag and message.
+sub feed { my ($self, $name) = @_; return $self->call('GET', '/feed')->{$name}; }
+sub feed_rows { my ($self, $name) = @_; return @{ $self->call('GET', "/feed/$name")->{rows} }; }
+sub set_flags { my ($self, $name, $flag) = @_; return $self->call('POST', '/flag', { feed => $name, flag => $flag }); }
+sub add_row { my ($self, $name, %changes) = @_; return $self->call('POST', '/row', { feed => $name, changes => \%changes })->{id}; }
+sub add_bulk { my ($self, $name, $rows) = @_; return $self->call('POST', '/bulk', { feed => $name, rows => $rows }); }
+
+# What an import stored: hash references.
+sub stored { my ($self, $entity) = @_; return @{ $self->call('GET', "/master/$entity") }; }
 
 1;

@@ -114,19 +114,26 @@ cluster_stop() {
 	[ ! -f "$2/data/postmaster.pid" ] || unprivileged "$1/pg_ctl" -D "$2/data" -m fast -w -s stop
 }
 
-# simulator_start SOURCE DIR [OPTION...]: NetSuite's simulator from the copy in
-# SOURCE; returns when it has written DIR/sim.json.
+# simulator_start SOURCE DIR [OPTION...]: the simulators from the copy in SOURCE,
+# NetSuite's in DIR, which the options are for, and ASCTrac's in DIR/asctrac;
+# returns when both have written their sim.json.
 simulator_start() {
-	local source=$1 dir=$2 starter
+	local source=$1 dir=$2
+	shift 2
+	one_simulator_start "$source/test/sim/netsuite" "$dir" "$@" &&
+		one_simulator_start "$source/test/sim/asctrac" "$dir/asctrac"
+}
+
+one_simulator_start() {
+	local program=$1/sim.py dir=$2 starter
 	shift 2
 	unprivileged mkdir -p "$dir"
 	rm -f "$dir/sim.json"
-	unprivileged "$MAKINI_PYTHON" "$source/test/sim/netsuite/sim.py" --dir "$dir" "$@" \
-		>"$dir/log" 2>&1 </dev/null &
+	unprivileged "$MAKINI_PYTHON" "$program" --dir "$dir" "$@" >"$dir/log" 2>&1 </dev/null &
 	starter=$!
 	until [ -s "$dir/sim.json" ]; do
 		if ! kill -0 $starter 2>/dev/null; then
-			say "the simulator did not start:"
+			say "$program did not start:"
 			tail -20 "$dir/log" >&2
 			return 1
 		fi
@@ -136,17 +143,20 @@ simulator_start() {
 }
 
 simulator_stop() {
-	local pid
-	[ -f "$1/pid" ] || return 0
-	pid=$(cat "$1/pid")
-	rm -f "$1/pid"
-	kill "$pid" 2>/dev/null || return 0
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	local dir pid
+	for dir in "$1" "$1/asctrac"; do
+		[ -f "$dir/pid" ] || continue
+		pid=$(cat "$dir/pid")
+		rm -f "$dir/pid"
+		kill "$pid" 2>/dev/null || continue
+		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	done
 }
 
-# simulator_environment DIR: sim.json as shell assignments, MAKINI_SIM_<KEY>.
+# simulator_environment DIR: what each sim.json says as shell assignments,
+# MAKINI_SIM_<KEY> for NetSuite's, MAKINI_ASC_<KEY> for ASCTrac's.
 simulator_environment() {
-	"$MAKINI_PYTHON" - "$1/sim.json" <<'PYTHON'
+	"$MAKINI_PYTHON" - "MAKINI_SIM=$1/sim.json" "MAKINI_ASC=$1/asctrac/sim.json" <<'PYTHON'
 import json, shlex, sys
 
 def walk(prefix, value):
@@ -156,7 +166,9 @@ def walk(prefix, value):
     elif not isinstance(value, list):
         yield prefix, "" if value is None else str(value)
 
-for name, value in walk("MAKINI_SIM", json.load(open(sys.argv[1]))):
-    print("export %s=%s" % (name, shlex.quote(value)))
+for word in sys.argv[1:]:
+    prefix, _, path = word.partition("=")
+    for name, value in walk(prefix, json.load(open(path))):
+        print("export %s=%s" % (name, shlex.quote(value)))
 PYTHON
 }

@@ -69,14 +69,14 @@ trap 'exit 143' TERM
 # A build without warnings is a test by itself.
 build_with() {
 	local cc=$1 dir=$2
-	make -s -C "$dir" -k -j"$jobs" CC="$cc" WERROR=-Werror "${@:3}" &&
+	make -s -C "$dir" -k -j"$jobs" CC="$cc" WERROR=-Werror MAKINI_TEST=1 "${@:3}" &&
 		echo "ok 1 - $cc builds without warnings"
 }
 
 build() {
 	group "build-gcc" build_with gcc "$src" install && return
 	say "trying again without -Werror, for the sake of the tests"
-	make -s -C "$src" -j"$jobs" install >"$logs/build.log" 2>&1 || {
+	make -s -C "$src" -j"$jobs" MAKINI_TEST=1 install >"$logs/build.log" 2>&1 || {
 		tail -40 "$logs/build.log"
 		summary
 		exit 1
@@ -248,7 +248,7 @@ case $what in
 		;;
 	demo | bench)
 		say "building makini, starting a cluster and a simulated NetSuite"
-		make -s -C "$src" -j"$jobs" install >"$logs/build.log" 2>&1 ||
+		make -s -C "$src" -j"$jobs" MAKINI_TEST=1 install >"$logs/build.log" 2>&1 ||
 			{ tail -40 "$logs/build.log" >&2; die "could not build makini"; }
 		start_servers
 		bash "$src/test/$what/run.sh" "$@"

@@ -35,12 +35,14 @@ HTML = ("<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n<bo
 
 
 class Fault:
+    kinds = KINDS
+
     def __init__(self, number, members):
         self.number = number
         self.members = dict(members)
         self.kind = str(self.members.get("kind"))
-        if self.kind not in KINDS:
-            raise ValueError("no fault %r; there are: %s" % (self.kind, ", ".join(sorted(KINDS))))
+        if self.kind not in self.kinds:
+            raise ValueError("no fault %r; there are: %s" % (self.kind, ", ".join(sorted(self.kinds))))
         self.left = int(self.members.get("count", 1)) or -1
         self.after = int(self.members.get("after", 0))
         self.struck = 0

@@ -13,7 +13,7 @@ import time
 
 import faults as fault_kinds
 
-REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+REASONS = {200: "OK", 203: "Non-Authoritative Information", 204: "No Content", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
            405: "Method Not Allowed", 415: "Unsupported Media Type", 429: "Too Many Requests",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
@@ -40,6 +40,8 @@ class Answer:
         self.done = None        # called once, before the last byte is sent
         self.close = False
         self.packed = False     # body is compressed already
+        self.stream = None      # instead of a body: an iterator of its pieces, so many in number
+        self.pieces = 0
 
 
 class Listener:
@@ -221,6 +223,8 @@ class Connection:
 
     def send(self, request, answer):
         by_kind = {f.kind: f for f in answer.faults}
+        if answer.stream is not None:
+            return self.send_stream(answer, by_kind)
         body = answer.body
         headers = dict(answer.headers)
         body, headers, chunked, cut = self.prepare(body, headers, by_kind, answer)
@@ -269,6 +273,30 @@ class Connection:
         else:
             headers["Content-Length"] = len(body)
         return body, headers, chunked, cut
+
+    def send_stream(self, answer, by_kind):
+        """A long body as it is made.  "cut" ends the connection in the middle, "torn" only the text."""
+        headers = dict(answer.headers, **{"Transfer-Encoding": "chunked"})
+        head = "HTTP/1.1 %d %s\r\n" % (answer.status, REASONS.get(answer.status, "Unknown"))
+        head += "".join("%s: %s\r\n" % pair for pair in headers.items()) + "\r\n"
+        spoilt = by_kind.get("cut") or by_kind.get("torn")
+        last = int(answer.pieces * spoilt.get("at", 0.5)) if spoilt else -1
+        self.finish(answer)
+        self.sock.sendall(head.encode("latin-1"))
+        for number, piece in enumerate(answer.stream):
+            if number == last:
+                piece = piece[:len(piece) // 2]
+            self.sock.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+            if "drip" in by_kind:
+                time.sleep(by_kind["drip"].get("interval_ms", 100) / 1000.0)
+            if number == last:
+                break
+        if "cut" in by_kind:
+            answer.close = True
+            if by_kind["cut"].get("reset"):
+                reset(self.sock)
+            raise Gone()
+        self.sock.sendall(b"0\r\n\r\n")
 
     def finish(self, answer):
         if answer.done:

@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.c
+ *		An answer of the host interface, read while it arrives: an array of any
+ *		length, or an object that says why there is none.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "connector/array.h"
+#include "connector/asctrac/asctrac.h"
+
+#define CHUNK_SIZE (256 * 1024)
+#define MAX_ELEMENT (64 * 1024 * 1024)
+
+struct AsctracAnswer
+{
+	const Entity *entity;
+	const char	 *server_name;
+	RemoteCall	 *call;
+	ArrayReader	 *array;
+	bool		  ended; /* nothing more will come */
+	int64		  rows;	 /* taken so far, for messages */
+};
+
+static void
+release_answer(void *arg)
+{
+	AsctracAnswer *answer = arg;
+
+	array_free(answer->array);
+}
+
+/*
+ * asctrac_answer_start
+ *		Send a request whose answer is read with asctrac_answer_next(); both live
+ *		in CurrentMemoryContext.
+ */
+AsctracAnswer *
+asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity, const RemoteRequest *request)
+{
+	AsctracAnswer		  *answer = palloc0(sizeof(AsctracAnswer));
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	RemoteRequest		   streamed = *request;
+
+	answer->entity = entity;
+	answer->server_name = endpoint->server_name;
+	callback->func = release_answer;
+	callback->arg = answer;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	answer->array = array_create(CHUNK_SIZE, MAX_ELEMENT);
+	if (answer->array == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	streamed.streamed = true;
+	answer->call = remote_call_start(endpoint, &streamed);
+	return answer;
+}
+
+pg_noreturn static void
+raise_broken(const AsctracAnswer *answer, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("answer of server \"%s\" for \"%s\" cannot be read", answer->server_name,
+					answer->entity->name),
+			 errdetail("After row " INT64_FORMAT ": %s.", answer->rows, detail),
+			 errhint("It may have been cut on its way; where it never comes whole, check base_url of the server.")));
+}
+
+/* {"ReturnCode":200,"Message":"No Records Found"}, or what went wrong. */
+static void
+take_model_response(AsctracAnswer *answer)
+{
+	static const char *const names[] = {"ReturnCode", "Message"};
+	PageColumns				*columns = page_columns_create(names, lengthof(names));
+	CellPage				 page = {0};
+	PageError				 error;
+	bool					 empty = false;
+	char					*message = NULL;
+	size_t					 len;
+	char					*object = array_take_object(answer->array, &len);
+
+	if (object == NULL)
+		raise_broken(answer, array_error(answer->array));
+	asctrac_verify_text(answer->entity, object, len);
+	if (columns != NULL && page_decode(&page, columns, object, len, 1, &error) && page.nrows == 1)
+	{
+		message = page.cells[1].text ? pstrdup(page.cells[1].text) : NULL;
+		empty = page.cells[0].text != NULL && strcmp(page.cells[0].text, "200") == 0 &&
+			asctrac_says_nothing_found(message);
+	}
+	page_free(&page);
+	page_columns_free(columns);
+	if (!empty)
+		asctrac_raise_refused(answer->entity, message);
+}
+
+static bool
+read_more(AsctracAnswer *answer)
+{
+	const char *data;
+	size_t		len;
+
+	if (answer->ended)
+		return false;
+	if (!remote_call_read(answer->call, &data, &len))
+	{
+		answer->ended = true;
+		return false;
+	}
+	if (!array_push(answer->array, data, len))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return true;
+}
+
+/* Older versions have neither an array nor an object for nothing. */
+static bool
+may_be_empty(AsctracAnswer *answer)
+{
+	RemoteResponse *response = remote_call_result(answer->call);
+
+	return response->status == 204 || response->status == 404;
+}
+
+/* Everything was read: what does it amount to? */
+static void
+judge_end(AsctracAnswer *answer)
+{
+	switch (array_state(answer->array))
+	{
+		case ARRAY_CLOSED:
+			break;
+		case ARRAY_OBJECT:
+			take_model_response(answer);
+			break;
+		case ARRAY_BLANK:
+			if (!may_be_empty(answer))
+				raise_broken(answer, "it is empty");
+			break;
+		default:
+			raise_broken(answer, "the array does not end");
+	}
+}
+
+/*
+ * asctrac_answer_next
+ *		The next rows as a collection, which the caller may write to until the
+ *		next call; NULL at the end.  An end that is no end is raised once all
+ *		that came before it was given.
+ */
+char *
+asctrac_answer_next(AsctracAnswer *answer, size_t *len)
+{
+	char *chunk;
+
+	while ((chunk = array_take(answer->array, len)) == NULL)
+	{
+		if (array_state(answer->array) == ARRAY_BROKEN)
+			raise_broken(answer, array_error(answer->array));
+		if (!read_more(answer))
+		{
+			judge_end(answer);
+			return NULL;
+		}
+	}
+	asctrac_verify_text(answer->entity, chunk, *len);
+	return chunk;
+}
+
+/*
+ * asctrac_answer_count
+ *		Note that so many rows were taken out of a chunk.  Behind the last of
+ *		them nothing but blanks may come, and that well.
+ */
+void
+asctrac_answer_count(AsctracAnswer *answer, int rows)
+{
+	answer->rows += rows;
+}
+
+int64
+asctrac_answer_rows(const AsctracAnswer *answer)
+{
+	return answer->rows;
+}
+
+/*
+ * asctrac_answer_is_over
+ *		Has the last chunk been given?  Waits for what follows the array.
+ */
+bool
+asctrac_answer_is_over(AsctracAnswer *answer)
+{
+	if (array_state(answer->array) != ARRAY_CLOSED)
+		return false;
+	while (read_more(answer))
+		continue;
+	return array_waiting(answer->array) == 0;
+}
+
+/*
+ * asctrac_answer_broken
+ *		Raise that a chunk could not be decoded.
+ */
+void
+asctrac_answer_broken(const AsctracAnswer *answer, const PageError *error)
+{
+	if (error->bad_text)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("a value of \"%s\" is no text", answer->entity->name),
+				 errdetail("After row " INT64_FORMAT ": %s.", answer->rows, error->message)));
+	raise_broken(answer, error->message);
+}
