@@ -38,8 +38,7 @@ level_number(const char *name)
 		if (strcmp(levels[i], name) == 0)
 			return i;
 	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" is not a level of access", name),
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is not a level of access", name),
 			 errhint("Levels are reader, operator and admin.")));
 	return -1;
 }
@@ -49,23 +48,24 @@ static List *
 objects_of_levels(int first, int last)
 {
 	MemoryContext context = CurrentMemoryContext;
-	MakiniRights saved;
-	List	   *objects = NIL;
+	MakiniRights  saved;
+	List		 *objects = NIL;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute("SELECT level, kind, object FROM makini._access ORDER BY kind, object", true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		int			level = level_number(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
+		HeapTuple	  row = SPI_tuptable->vals[i];
+		int			  level = level_number(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
 		MemoryContext old;
 
 		if (level < first || level > last)
 			continue;
 		old = MemoryContextSwitchTo(context);
-		objects = lappend(objects, psprintf("%s %s", SPI_getvalue(row, SPI_tuptable->tupdesc, 2),
-											SPI_getvalue(row, SPI_tuptable->tupdesc, 3)));
+		objects = lappend(objects,
+						  psprintf("%s %s", SPI_getvalue(row, SPI_tuptable->tupdesc, 2),
+								   SPI_getvalue(row, SPI_tuptable->tupdesc, 3)));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
@@ -94,8 +94,7 @@ check_grantable(const char *object)
 	may = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (isnull || !may)
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for %s", object),
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for %s", object),
 				 errhint("Only a superuser, or who was granted this WITH GRANT OPTION, can pass it on.")));
 }
 
@@ -103,16 +102,14 @@ static void
 run(const char *statement)
 {
 	if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not change access rights")));
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not change access rights")));
 }
 
 /* GRANT or REVOKE the objects of levels first..last. */
 static void
 change_levels(bool grant, const char *role, int first, int last)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	foreach(cell, objects_of_levels(first, last))
 	{
@@ -131,8 +128,8 @@ change_server(bool grant, const char *role, const char *name)
 	ForeignServer *server = GetForeignServerByName(name, false);
 
 	(void) connection_id(server->serverid);
-	if (makini_server_aclcheck(server->serverid, GetUserId(),
-							   ACL_GRANT_OPTION_FOR(ACL_USAGE)) != ACLCHECK_OK)
+	if (makini_server_aclcheck(server->serverid, GetUserId(), ACL_GRANT_OPTION_FOR(ACL_USAGE)) !=
+		ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
 	run(psprintf("%s USAGE ON FOREIGN SERVER %s %s %s", grant ? "GRANT" : "REVOKE",
 				 quote_identifier(server->servername), grant ? "TO" : "FROM", role));
@@ -148,8 +145,7 @@ change_access(FunctionCallInfo fcinfo, bool grant)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("role and level must not be null")));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("role and level must not be null")));
 	(void) get_role_oid(NameStr(*PG_GETARG_NAME(0)), false);
 	role = quote_identifier(NameStr(*PG_GETARG_NAME(0)));
 	level = level_number(text_to_cstring(PG_GETARG_TEXT_PP(1)));

@@ -39,7 +39,7 @@
 /* ---- the module ---- */
 
 #if PG_VERSION_NUM >= 180000
-#define MAKINI_MODULE_MAGIC(module_version) \
+#define MAKINI_MODULE_MAGIC(module_version)                                                        \
 	PG_MODULE_MAGIC_EXT(.name = "makini", .version = module_version)
 #else
 #define MAKINI_MODULE_MAGIC(module_version) PG_MODULE_MAGIC
@@ -81,12 +81,12 @@ makini_create_wait_event_set(int nevents)
 #endif
 
 static inline void *
-makini_shared_memory(const char *name, Size size, void (*init) (void *), bool *found)
+makini_shared_memory(const char *name, Size size, void (*init)(void *), bool *found)
 {
 #if PG_VERSION_NUM >= 170000
 	return GetNamedDSMSegment(name, size, init, found);
 #else
-	void	   *memory;
+	void *memory;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	memory = ShmemInitStruct(name, size, found);
@@ -110,10 +110,10 @@ makini_shared_memory(const char *name, Size size, void (*init) (void *), bool *f
 /* ---- rights ---- */
 
 #if PG_VERSION_NUM >= 160000
-#define makini_server_aclcheck(serverid, userid, mode) \
+#define makini_server_aclcheck(serverid, userid, mode)                                             \
 	object_aclcheck(ForeignServerRelationId, serverid, userid, mode)
 #else
-#define makini_server_aclcheck(serverid, userid, mode) \
+#define makini_server_aclcheck(serverid, userid, mode)                                             \
 	pg_foreign_server_aclcheck(serverid, userid, mode)
 #endif
 
@@ -130,11 +130,11 @@ static inline int
 makini_btree_strategy(Oid opno)
 {
 #if PG_VERSION_NUM >= 180000
-	List	   *found = get_op_index_interpretation(opno);
+	List *found = get_op_index_interpretation(opno);
 
 	return found == NIL ? 0 : (int) ((OpIndexInterpretation *) linitial(found))->cmptype;
 #else
-	List	   *found = get_op_btree_interpretation(opno);
+	List *found = get_op_btree_interpretation(opno);
 
 	return found == NIL ? 0 : ((OpBtreeInterpretation *) linitial(found))->strategy;
 #endif
@@ -206,8 +206,8 @@ makini_create_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, PathTarget *t
 static inline ForeignPath *
 makini_create_foreign_join_path(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, double rows,
 								Cost startup_cost, Cost total_cost, List *pathkeys,
-								Relids required_outer, Path *fdw_outerpath,
-								List *fdw_restrictinfo, List *fdw_private)
+								Relids required_outer, Path *fdw_outerpath, List *fdw_restrictinfo,
+								List *fdw_private)
 {
 #if PG_VERSION_NUM >= 180000
 	return create_foreign_join_path(root, rel, target, rows, 0, startup_cost, total_cost, pathkeys,
@@ -250,12 +250,12 @@ static inline Oid
 makini_scan_user(ForeignScanState *node)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	Oid			userid;
+	Oid			 userid;
 
 #if PG_VERSION_NUM >= 160000
 	userid = plan->checkAsUser;
 #else
-	int			rti = plan->scan.scanrelid;
+	int rti = plan->scan.scanrelid;
 
 	if (rti == 0)
 		rti = bms_next_member(plan->fs_relids, -1);
@@ -268,7 +268,7 @@ makini_scan_user(ForeignScanState *node)
 static inline Oid
 makini_result_user(ResultRelInfo *relinfo, EState *estate)
 {
-	Oid			userid;
+	Oid userid;
 
 #if PG_VERSION_NUM >= 160000
 	userid = ExecGetResultRelCheckAsUser(relinfo, estate);
@@ -278,4 +278,4 @@ makini_result_user(ResultRelInfo *relinfo, EState *estate)
 	return OidIsValid(userid) ? userid : GetUserId();
 }
 
-#endif							/* MAKINI_COMPAT_H */
+#endif /* MAKINI_COMPAT_H */

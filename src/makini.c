@@ -34,11 +34,11 @@
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 
-int			makini_max_requests_per_query = 5000;
-bool		makini_log_requests = false;
-char	   *makini_api_version = NULL;
-int			makini_retry_base = 1000;
-bool		makini_enable_pushdown = true;
+int	  makini_max_requests_per_query = 5000;
+bool  makini_log_requests = false;
+char *makini_api_version = NULL;
+int	  makini_retry_base = 1000;
+bool  makini_enable_pushdown = true;
 
 extern PGDLLEXPORT void _PG_init(void);
 
@@ -64,38 +64,23 @@ _PG_init(void)
 	DefineCustomIntVariable("makini.max_requests_per_query",
 							"Requests one statement may send before it is stopped.",
 							"Protects the remote account from a careless plan; 0 means no limit.",
-							&makini_max_requests_per_query,
-							5000, 0, INT_MAX,
-							PGC_SUSET, 0,
-							NULL, NULL, NULL);
-	DefineCustomBoolVariable("makini.log_requests",
-							 "Logs every request makini sends, without secrets.",
-							 NULL,
-							 &makini_log_requests,
-							 false,
-							 PGC_SUSET, 0,
-							 NULL, NULL, NULL);
+							&makini_max_requests_per_query, 5000, 0, INT_MAX, PGC_SUSET, 0, NULL,
+							NULL, NULL);
+	DefineCustomBoolVariable("makini.log_requests", "Logs every request makini sends, without secrets.",
+							 NULL, &makini_log_requests, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("makini.api_version",
 							   "Version of makini's SQL interface and events that this session speaks.",
-							   NULL,
-							   &makini_api_version,
-							   MAKINI_API_VERSION,
-							   PGC_USERSET, GUC_REPORT,
-							   check_api_version, NULL, NULL);
-	DefineCustomIntVariable("makini.retry_base",
-							"First back-off between two tries of one request.",
+							   NULL, &makini_api_version, MAKINI_API_VERSION, PGC_USERSET,
+							   GUC_REPORT, check_api_version, NULL, NULL);
+	DefineCustomIntVariable("makini.retry_base", "First back-off between two tries of one request.",
 							"Doubles from try to try; only tests have a reason to change it.",
-							&makini_retry_base,
-							1000, 1, 60000,
-							PGC_SUSET, GUC_UNIT_MS | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
-							NULL, NULL, NULL);
+							&makini_retry_base, 1000, 1, 60000, PGC_SUSET,
+							GUC_UNIT_MS | GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomBoolVariable("makini.enable_pushdown",
 							 "Lets conditions, order, limits, joins and aggregates travel to the remote side.",
 							 "Without it tables are read whole; to find out whether a wrong result comes from there.",
-							 &makini_enable_pushdown,
-							 true,
-							 PGC_USERSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
-							 NULL, NULL, NULL);
+							 &makini_enable_pushdown, true, PGC_USERSET,
+							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("makini");
 	estimate_init();
 }
@@ -154,8 +139,7 @@ makini_rights_of_extension(MakiniRights *saved)
 {
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();
-	SetUserIdAndSecContext(extension_owner(),
-						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(extension_owner(), saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }

@@ -16,11 +16,11 @@
 #define MAKINI_USER_AGENT "makini/" MAKINI_VERSION
 
 /* Settings, all with the prefix "makini." (INTERFACE.md section 5). */
-extern int	makini_max_requests_per_query;	/* 0: no limit */
-extern bool makini_log_requests;
+extern int	 makini_max_requests_per_query; /* 0: no limit */
+extern bool	 makini_log_requests;
 extern char *makini_api_version;
-extern bool makini_enable_pushdown;	/* tests compare with and without */
-extern int	makini_retry_base;	/* ms; tests shorten it */
+extern bool	 makini_enable_pushdown; /* tests compare with and without */
+extern int	 makini_retry_base;		 /* ms; tests shorten it */
 
 /*
  * The private tables belong to whoever created the extension.  Between the
@@ -29,12 +29,12 @@ extern int	makini_retry_base;	/* ms; tests shorten it */
  */
 typedef struct MakiniRights
 {
-	Oid			userid;
-	int			sec_context;
-	int			guc_level;
+	Oid userid;
+	int sec_context;
+	int guc_level;
 } MakiniRights;
 
 extern void makini_rights_of_extension(MakiniRights *saved);
 extern void makini_rights_restore(const MakiniRights *saved);
 
-#endif							/* MAKINI_H */
+#endif /* MAKINI_H */

@@ -25,8 +25,8 @@
 static Oid
 find_mapping(Oid userid, Oid serverid)
 {
-	Oid			umid = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
-									   ObjectIdGetDatum(userid), ObjectIdGetDatum(serverid));
+	Oid umid = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
+							   ObjectIdGetDatum(userid), ObjectIdGetDatum(serverid));
 
 	if (OidIsValid(umid))
 		return umid;
@@ -59,8 +59,8 @@ Connection *
 connection_open(Oid serverid, Oid userid, RemoteUse use)
 {
 	ForeignServer *server = GetForeignServer(serverid);
-	Connection *conn = start_connection(server, userid);
-	List	   *mapping_options = NIL;
+	Connection	  *conn = start_connection(server, userid);
+	List		  *mapping_options = NIL;
 
 	conn->endpoint.use = use;
 	conn->endpoint.umid = find_mapping(userid, serverid);
@@ -90,7 +90,7 @@ ForeignServer *
 server_for_use(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, false);
-	AclResult	result = makini_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE);
+	AclResult	   result = makini_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE);
 
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, name);

@@ -43,9 +43,9 @@ connector_of_wrapper(const char *wrapper)
 const Connector *
 connector_of_server(Oid serverid)
 {
-	ForeignServer *server = GetForeignServer(serverid);
+	ForeignServer	   *server = GetForeignServer(serverid);
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(server->fdwid);
-	const Connector *connector = connector_of_wrapper(wrapper->fdwname);
+	const Connector	   *connector = connector_of_wrapper(wrapper->fdwname);
 
 	if (connector == NULL)
 		ereport(ERROR,
@@ -63,7 +63,7 @@ connector_of_server(Oid serverid)
 const Entity *
 connector_find_entity(const Connector *connector, const char *name)
 {
-	int			n;
+	int			  n;
 	const Entity *entities = connector->entities(&n);
 
 	for (int i = 0; i < n; i++)
@@ -81,9 +81,9 @@ connector_find_entity(const Connector *connector, const char *name)
 const char *
 connector_nearest_entity(const Connector *connector, const char *name)
 {
-	int			n;
+	int			  n;
 	const Entity *entities = connector->entities(&n);
-	Nearest		nearest;
+	Nearest		  nearest;
 
 	nearest_init(&nearest, name);
 	for (int i = 0; i < n; i++)

@@ -32,39 +32,39 @@ typedef enum ValueKind
 	VALUE_DATE,
 	VALUE_TIMESTAMPTZ,
 	VALUE_TIMESTAMP,
-	VALUE_OTHER					/* travels as text, nothing is pushed */
+	VALUE_OTHER /* travels as text, nothing is pushed */
 } ValueKind;
 
 typedef enum SizeClass
 {
-	SIZE_TINY,					/* about 100 rows */
-	SIZE_SMALL,					/* 1,000 */
-	SIZE_MEDIUM,				/* 50,000 */
-	SIZE_LARGE,					/* 1,000,000 */
-	SIZE_HUGE					/* 10,000,000 */
+	SIZE_TINY,	 /* about 100 rows */
+	SIZE_SMALL,	 /* 1,000 */
+	SIZE_MEDIUM, /* 50,000 */
+	SIZE_LARGE,	 /* 1,000,000 */
+	SIZE_HUGE	 /* 10,000,000 */
 } SizeClass;
 
 /* A column of the built-in catalogue. */
 typedef struct EntityColumn
 {
-	const char *name;			/* the remote name, as the remote side spells it */
+	const char *name; /* the remote name, as the remote side spells it */
 	ValueKind	kind;
-	bool		required;		/* is never null at the source */
-	bool		reference;		/* a list or record: has a display text */
-	bool		code;			/* text of ASCII codes: equality means the same remotely */
-	bool		costly;			/* calculated: left out of IMPORT */
-	const char *comment;		/* or NULL */
-	const char *type;			/* local type where kind does not name one, or NULL */
-	int			marks;			/* the connector's own */
+	bool		required;  /* is never null at the source */
+	bool		reference; /* a list or record: has a display text */
+	bool		code;	   /* text of ASCII codes: equality means the same remotely */
+	bool		costly;	   /* calculated: left out of IMPORT */
+	const char *comment;   /* or NULL */
+	const char *type;	   /* local type where kind does not name one, or NULL */
+	int			marks;	   /* the connector's own */
 } EntityColumn;
 
 /* What a foreign table of an entity is for. */
 typedef enum EntityAccess
 {
-	ENTITY_TABLE,				/* may be read at any time */
-	ENTITY_FEED,				/* reading takes away what is read: only a drain may */
-	ENTITY_IMPORT,				/* can be written and not read */
-	ENTITY_SESSION				/* reading it would sign a user on: nobody may */
+	ENTITY_TABLE,  /* may be read at any time */
+	ENTITY_FEED,   /* reading takes away what is read: only a drain may */
+	ENTITY_IMPORT, /* can be written and not read */
+	ENTITY_SESSION /* reading it would sign a user on: nobody may */
 } EntityAccess;
 
 /*
@@ -73,33 +73,33 @@ typedef enum EntityAccess
  */
 typedef struct EntityParameter
 {
-	const char *name;			/* as the remote side calls it */
-	const char *column;			/* or NULL */
-	int			flags;			/* the connector's own */
-	bool		required;		/* nothing can be read without it */
-	bool		one_of;			/* nothing can be read without one of these */
-	const char *fixed;			/* or NULL */
-	const char *select;			/* sent along with it, or NULL */
+	const char *name;	  /* as the remote side calls it */
+	const char *column;	  /* or NULL */
+	int			flags;	  /* the connector's own */
+	bool		required; /* nothing can be read without it */
+	bool		one_of;	  /* nothing can be read without one of these */
+	const char *fixed;	  /* or NULL */
+	const char *select;	  /* sent along with it, or NULL */
 } EntityParameter;
 
 typedef struct Entity
 {
-	const char *name;
-	const char *key;			/* comma list, or NULL: none known */
-	const char *cursor;			/* column that moves with each change, or NULL */
-	const char *record_type;	/* for writes, or NULL */
-	SizeClass	size;
-	const char *comment;
-	const EntityColumn *columns;
-	int			ncolumns;
-	bool		insertable;		/* takes rows by INSERT */
-	EntityAccess access;
+	const char			  *name;
+	const char			  *key;			/* comma list, or NULL: none known */
+	const char			  *cursor;		/* column that moves with each change, or NULL */
+	const char			  *record_type; /* for writes, or NULL */
+	SizeClass			   size;
+	const char			  *comment;
+	const EntityColumn	  *columns;
+	int					   ncolumns;
+	bool				   insertable; /* takes rows by INSERT */
+	EntityAccess		   access;
 	const EntityParameter *parameters;
-	int			nparameters;
-	const char *insert_method;	/* of an entity that can be written, or NULL */
-	const char *insert_path;
-	const char *parent;			/* entity whose rows these belong to, or NULL */
-	const char *parent_member;	/* the array in there that holds them */
+	int					   nparameters;
+	const char			  *insert_method; /* of an entity that can be written, or NULL */
+	const char			  *insert_path;
+	const char			  *parent;		  /* entity whose rows these belong to, or NULL */
+	const char			  *parent_member; /* the array in there that holds them */
 } Entity;
 
 /*
@@ -108,21 +108,21 @@ typedef struct Entity
  */
 typedef struct Source
 {
-	const char *entity;			/* NULL when statement is set */
-	const char *statement;		/* the option "query" */
-	List	   *key;			/* of SourceColumn *: what identifies a row, may be NIL */
-	const Entity *catalogue;	/* NULL: not built in */
+	const char	 *entity;	 /* NULL when statement is set */
+	const char	 *statement; /* the option "query" */
+	List		 *key;		 /* of SourceColumn *: what identifies a row, may be NIL */
+	const Entity *catalogue; /* NULL: not built in */
 } Source;
 
 typedef struct SourceColumn
 {
-	const char *name;			/* remote name */
+	const char *name; /* remote name */
 	ValueKind	kind;
 	bool		nullable;
-	bool		display;		/* the display text of it, not the value */
+	bool		display; /* the display text of it, not the value */
 	bool		code;
-	bool		inexact;		/* declared in a way that changes values: never compared remotely */
-	bool		parameter;		/* of a look-up: can be asked for by equality */
+	bool		inexact;   /* declared in a way that changes values: never compared remotely */
+	bool		parameter; /* of a look-up: can be asked for by equality */
 } SourceColumn;
 
 /* Aggregates a connector may be asked for. */
@@ -140,8 +140,8 @@ typedef enum AggregateKind
 typedef struct QueryColumn
 {
 	AggregateKind aggregate;
-	int			source;			/* index into RemoteQuery.sources */
-	SourceColumn *column;		/* NULL for COUNT(*), and for a row without columns */
+	int			  source; /* index into RemoteQuery.sources */
+	SourceColumn *column; /* NULL for COUNT(*), and for a row without columns */
 } QueryColumn;
 
 typedef enum CompareOp
@@ -159,16 +159,16 @@ typedef enum FilterKind
 	FILTER_AND,
 	FILTER_OR,
 	FILTER_NOT,
-	FILTER_COMPARE,				/* column op value */
-	FILTER_COLUMNS,				/* column op other column */
-	FILTER_IN,					/* column = any of values */
-	FILTER_NOT_IN,				/* column <> all of values */
+	FILTER_COMPARE, /* column op value */
+	FILTER_COLUMNS, /* column op other column */
+	FILTER_IN,		/* column = any of values */
+	FILTER_NOT_IN,	/* column <> all of values */
 	FILTER_LIKE,
 	FILTER_ILIKE,
-	FILTER_NULL,				/* column is null */
+	FILTER_NULL, /* column is null */
 	FILTER_NOT_NULL,
-	FILTER_TRUE,				/* boolean column holds */
-	FILTER_IS_TRUE,				/* two-valued: column IS TRUE */
+	FILTER_TRUE,	/* boolean column holds */
+	FILTER_IS_TRUE, /* two-valued: column IS TRUE */
 	FILTER_IS_FALSE
 } FilterKind;
 
@@ -176,8 +176,8 @@ typedef enum FilterKind
 typedef enum ValueRange
 {
 	VALUE_FINITE,
-	VALUE_ABOVE_ALL,			/* infinity, NaN */
-	VALUE_BELOW_ALL				/* -infinity */
+	VALUE_ABOVE_ALL, /* infinity, NaN */
+	VALUE_BELOW_ALL	 /* -infinity */
 } ValueRange;
 
 /*
@@ -194,29 +194,29 @@ typedef struct FilterValue
 
 typedef struct Filter
 {
-	FilterKind	kind;
-	CompareOp	op;
-	int			source;			/* of column */
+	FilterKind	  kind;
+	CompareOp	  op;
+	int			  source; /* of column */
 	SourceColumn *column;
-	int			other_source;	/* of other: FILTER_COLUMNS */
+	int			  other_source; /* of other: FILTER_COLUMNS */
 	SourceColumn *other;
-	List	   *values;			/* of FilterValue * */
-	List	   *args;			/* of Filter *: AND, OR, NOT */
+	List		 *values; /* of FilterValue * */
+	List		 *args;	  /* of Filter *: AND, OR, NOT */
 } Filter;
 
 /* How far the remote side can be trusted with a filter. */
 typedef enum FilterVerdict
 {
-	VERDICT_NEVER,				/* might lose rows: keep it here */
-	VERDICT_SUPERSET,			/* loses none, may let others through: send it and check again */
-	VERDICT_EXACT				/* means the same on both sides */
+	VERDICT_NEVER,	  /* might lose rows: keep it here */
+	VERDICT_SUPERSET, /* loses none, may let others through: send it and check again */
+	VERDICT_EXACT	  /* means the same on both sides */
 } FilterVerdict;
 
 typedef struct QueryOrder
 {
-	int			source;
+	int			  source;
 	SourceColumn *column;
-	bool		descending;		/* nulls last ascending, first descending, as in SQL */
+	bool		  descending; /* nulls last ascending, first descending, as in SQL */
 } QueryOrder;
 
 typedef enum QueryJoin
@@ -228,16 +228,16 @@ typedef enum QueryJoin
 
 typedef struct RemoteQuery
 {
-	List	   *sources;		/* of Source *: one, or two joined */
-	QueryJoin	join;
-	Filter	   *on;				/* of the join, or NULL */
-	bool		joined_once;	/* each row of the first source meets at most one of the second */
-	List	   *columns;		/* of QueryColumn * */
-	Filter	   *where;			/* or NULL */
-	bool		grouped;		/* has aggregates; group may still be NIL */
-	List	   *group;			/* of QueryOrder * (direction unused) */
-	List	   *order;			/* of QueryOrder *: the caller relies on it */
-	int64		limit;			/* -1: none.  A bound: more may be needed by nobody */
+	List	 *sources; /* of Source *: one, or two joined */
+	QueryJoin join;
+	Filter	 *on;		   /* of the join, or NULL */
+	bool	  joined_once; /* each row of the first source meets at most one of the second */
+	List	 *columns;	   /* of QueryColumn * */
+	Filter	 *where;	   /* or NULL */
+	bool	  grouped;	   /* has aggregates; group may still be NIL */
+	List	 *group;	   /* of QueryOrder * (direction unused) */
+	List	 *order;	   /* of QueryOrder *: the caller relies on it */
+	int64	  limit;	   /* -1: none.  A bound: more may be needed by nobody */
 } RemoteQuery;
 
 /*
@@ -246,46 +246,46 @@ typedef struct RemoteQuery
  */
 typedef struct Connection
 {
-	Oid			serverid;
-	Oid			userid;
-	const char *server_name;
+	Oid						serverid;
+	Oid						userid;
+	const char			   *server_name;
 	const struct Connector *connector;
-	int			page_size;
-	int			fetch_ahead;
-	bool		use_remote_estimate;
-	const char *time_zone;		/* or NULL */
-	const char *accept_language;	/* or NULL */
-	const char *api_version;
-	RemoteEndpoint endpoint;
-	void	   *state;			/* the connector's own */
+	int						page_size;
+	int						fetch_ahead;
+	bool					use_remote_estimate;
+	const char			   *time_zone;		 /* or NULL */
+	const char			   *accept_language; /* or NULL */
+	const char			   *api_version;
+	RemoteEndpoint			endpoint;
+	void				   *state; /* the connector's own */
 } Connection;
 
-typedef struct Reader Reader;	/* each connector's own */
-typedef struct Writer Writer;	/* each connector's own */
+typedef struct Reader Reader; /* each connector's own */
+typedef struct Writer Writer; /* each connector's own */
 
 /* How far the rows handed over have come. */
 typedef struct WriteProgress
 {
-	int			row;			/* of those handed over: the one being dealt with */
-	int64		taken;			/* by the remote side, altogether */
+	int	  row;	 /* of those handed over: the one being dealt with */
+	int64 taken; /* by the remote side, altogether */
 } WriteProgress;
 
-typedef struct Feed Feed;		/* each connector's own */
+typedef struct Feed Feed; /* each connector's own */
 
 /* Rows of one of the tables that a feed fills, in the order of its entity's columns. */
 typedef struct FeedPart
 {
 	const Entity *entity;
-	CellPage	page;
-	int		   *parents;		/* by row: the row it belongs to; NULL for the feed's own */
+	CellPage	  page;
+	int			 *parents; /* by row: the row it belongs to; NULL for the feed's own */
 } FeedPart;
 
 /* What a feed gives at a time; lives until the next is asked for. */
 typedef struct FeedBatch
 {
-	int			nparts;
-	FeedPart   *parts;			/* the feed's own first, then its children's */
-	CellPage	raw;			/* by row of the first part: all that was sent, as JSON */
+	int		  nparts;
+	FeedPart *parts; /* the feed's own first, then its children's */
+	CellPage  raw;	 /* by row of the first part: all that was sent, as JSON */
 } FeedBatch;
 
 /*
@@ -295,22 +295,22 @@ typedef struct FeedBatch
 typedef struct Acknowledgement
 {
 	const char *const *key;
-	bool		accepted;
-	const char *message;		/* why not, or NULL */
-	bool		done;			/* set when the other side has taken it */
-	const char *error;			/* set when it refused this one alone */
+	bool			   accepted;
+	const char		  *message; /* why not, or NULL */
+	bool			   done;	/* set when the other side has taken it */
+	const char		  *error;	/* set when it refused this one alone */
 } Acknowledgement;
 
 /* One option of a server, user mapping, foreign table or column. */
 typedef enum OptionType
 {
 	OPTION_TEXT,
-	OPTION_SECRET,				/* text that no message may repeat */
+	OPTION_SECRET, /* text that no message may repeat */
 	OPTION_BOOL,
 	OPTION_INT,
-	OPTION_DURATION,			/* PostgreSQL time unit, kept in ms */
+	OPTION_DURATION, /* PostgreSQL time unit, kept in ms */
 	OPTION_URL,
-	OPTION_FILE,				/* an absolute path; needs pg_read_server_files */
+	OPTION_FILE, /* an absolute path; needs pg_read_server_files */
 	OPTION_ZONE,
 	OPTION_TIMESTAMP,
 	OPTION_ACCOUNT,
@@ -320,46 +320,45 @@ typedef enum OptionType
 typedef struct OptionDef
 {
 	const char *name;
-	Oid			context;		/* catalogue the option stands in */
+	Oid			context; /* catalogue the option stands in */
 	OptionType	type;
-	bool		superuser;		/* only a superuser may set or change it */
-	int64		min,
-				max;			/* INT, DURATION (ms) */
-	const char *values;			/* ENUM: "a|b|c" */
+	bool		superuser; /* only a superuser may set or change it */
+	int64		min, max;  /* INT, DURATION (ms) */
+	const char *values;	   /* ENUM: "a|b|c" */
 } OptionDef;
 
 /* A column or table that IMPORT FOREIGN SCHEMA found. */
 typedef struct DiscoveredColumn
 {
-	const char *name;			/* remote */
+	const char *name; /* remote */
 	ValueKind	kind;
 	bool		not_null;
 	bool		display;
 	const char *comment;
-	const char *type;			/* where kind does not name one, or NULL */
+	const char *type; /* where kind does not name one, or NULL */
 } DiscoveredColumn;
 
 typedef struct DiscoveredTable
 {
 	const Entity *entity;
-	List	   *columns;		/* of DiscoveredColumn * */
-	List	   *left_out;		/* of char *: names this role cannot read */
-	RemoteFault *refused;		/* the role cannot read the table at all; or NULL */
+	List		 *columns;	/* of DiscoveredColumn * */
+	List		 *left_out; /* of char *: names this role cannot read */
+	RemoteFault	 *refused;	/* the role cannot read the table at all; or NULL */
 } DiscoveredTable;
 
 typedef struct ImportRequest
 {
-	List	   *entities;		/* of const Entity * */
-	bool		custom_fields;
-	bool		probe;
-	bool		display;
+	List *entities; /* of const Entity * */
+	bool  custom_fields;
+	bool  probe;
+	bool  display;
 } ImportRequest;
 
 /* A step of test_connection. */
 typedef struct ProbeStep
 {
 	const char *step;
-	const char *status;			/* ok, warning, failed, skipped */
+	const char *status; /* ok, warning, failed, skipped */
 	const char *detail;
 	const char *hint;
 	double		ms;
@@ -367,27 +366,27 @@ typedef struct ProbeStep
 
 typedef struct Connector
 {
-	const char *wrapper;		/* name of the foreign-data wrapper */
-	const char *query_label;	/* what EXPLAIN calls the remote text */
-	const OptionDef *options;	/* ended by a NULL name */
-	const Entity *(*entities) (int *n);
+	const char		*wrapper;	  /* name of the foreign-data wrapper */
+	const char		*query_label; /* what EXPLAIN calls the remote text */
+	const OptionDef *options;	  /* ended by a NULL name */
+	const Entity *(*entities)(int *n);
 
 	/* Fill conn from options; raises what is missing with a hint. */
-	void		(*connect) (Connection *conn, List *server_options, List *mapping_options);
+	void (*connect)(Connection *conn, List *server_options, List *mapping_options);
 
 	/* Planning. */
-	FilterVerdict (*judge) (const Filter *leaf);
-	bool		(*can_order) (const SourceColumn *column, bool bounded_by_page);
-	bool		(*can_aggregate) (AggregateKind aggregate, const SourceColumn *column);
-	bool		(*can_group) (const SourceColumn *column);
-	bool		(*can_join) (const SourceColumn *left, const SourceColumn *right);
+	FilterVerdict (*judge)(const Filter *leaf);
+	bool (*can_order)(const SourceColumn *column, bool bounded_by_page);
+	bool (*can_aggregate)(AggregateKind aggregate, const SourceColumn *column);
+	bool (*can_group)(const SourceColumn *column);
+	bool (*can_join)(const SourceColumn *left, const SourceColumn *right);
 
 	/* Reading.  next_page gives NULL at the end; a page lives until the next call. */
-	char	   *(*describe) (Connection *conn, const RemoteQuery *query, List **params);
-	Reader	   *(*open) (Connection *conn, const RemoteQuery *query);
-	CellPage	   *(*next_page) (Reader *reader);
-	void		(*close) (Reader *reader);
-	double		(*count) (Connection *conn, const RemoteQuery *query);	/* NULL: the remote side can't */
+	char *(*describe)(Connection *conn, const RemoteQuery *query, List **params);
+	Reader *(*open)(Connection *conn, const RemoteQuery *query);
+	CellPage *(*next_page)(Reader *reader);
+	void (*close)(Reader *reader);
+	double (*count)(Connection *conn, const RemoteQuery *query); /* NULL: the remote side can't */
 
 	/*
 	 * Writing; NULL where a connector can't.  A writer lives in the memory
@@ -395,10 +394,10 @@ typedef struct Connector
 	 * NULL for SQL NULL; the rows have been taken by the remote side when
 	 * write_rows is back.  write_batch: how many are worth handing over at once.
 	 */
-	Writer	   *(*begin_write) (Connection *conn, const Source *source, List *columns);
-	void		(*write_rows) (Writer *writer, const FilterValue *const *const *rows, int n,
-							   WriteProgress *progress);
-	int			(*write_batch) (const Source *source);
+	Writer *(*begin_write)(Connection *conn, const Source *source, List *columns);
+	void (*write_rows)(Writer *writer, const FilterValue *const *const *rows, int n,
+					   WriteProgress *progress);
+	int (*write_batch)(const Source *source);
 
 	/*
 	 * Feeds, of connectors that have such.  feed_next gives NULL at the end, and
@@ -406,27 +405,27 @@ typedef struct Connector
 	 * stored as a whole before any of it is acknowledged: acknowledgements may
 	 * cover more rows than the one they name.
 	 */
-	Feed	   *(*feed_open) (Connection *conn, const Entity *entity);
-	FeedBatch  *(*feed_next) (Feed *feed);
-	void		(*feed_close) (Feed *feed);
-	const char *(*acknowledge_key) (const Entity *entity);	/* comma list, NULL: it takes none */
-	void		(*acknowledge) (Connection *conn, const Entity *entity,
-								List *acknowledgements);	/* Acknowledgement * */
-	List	   *(*check_drain) (Connection *conn, const Entity *entity);	/* ProbeStep * */
+	Feed *(*feed_open)(Connection *conn, const Entity *entity);
+	FeedBatch *(*feed_next)(Feed *feed);
+	void (*feed_close)(Feed *feed);
+	const char *(*acknowledge_key)(const Entity *entity); /* comma list, NULL: it takes none */
+	void (*acknowledge)(Connection *conn, const Entity *entity,
+						List *acknowledgements);				  /* Acknowledgement * */
+	List *(*check_drain)(Connection *conn, const Entity *entity); /* ProbeStep * */
 
 	/* Looking around.  Where discovery makes no requests it is given an outline. */
-	bool		discovers_locally;
-	List	   *(*discover) (Connection *conn, const ImportRequest *request);	/* DiscoveredTable * */
-	List	   *(*probe) (Connection *conn);	/* ProbeStep * */
+	bool discovers_locally;
+	List *(*discover)(Connection *conn, const ImportRequest *request); /* DiscoveredTable * */
+	List *(*probe)(Connection *conn);								   /* ProbeStep * */
 } Connector;
 
-extern const Connector *connector_of_wrapper(const char *wrapper);
-extern const Connector *connector_of_server(Oid serverid);	/* raises for other wrappers */
-extern const Entity *connector_find_entity(const Connector *connector, const char *name);
-extern const char *connector_nearest_entity(const Connector *connector, const char *name);
+extern const Connector	  *connector_of_wrapper(const char *wrapper);
+extern const Connector	  *connector_of_server(Oid serverid); /* raises for other wrappers */
+extern const Entity		  *connector_find_entity(const Connector *connector, const char *name);
+extern const char		  *connector_nearest_entity(const Connector *connector, const char *name);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
-extern bool entity_is_parameter(const Entity *entity, const char *column);
-extern bool entity_needs_parameter(const Entity *entity);
+extern bool				   entity_is_parameter(const Entity *entity, const char *column);
+extern bool				   entity_needs_parameter(const Entity *entity);
 extern bool connector_has_option(const Connector *connector, const char *name, Oid context);
 
 /*
@@ -436,11 +435,11 @@ extern bool connector_has_option(const Connector *connector, const char *name, O
  */
 extern Connection *connection_open(Oid serverid, Oid userid, RemoteUse use);
 extern Connection *connection_outline(Oid serverid);
-extern bool connection_has_mapping(Oid serverid, Oid userid);
+extern bool		   connection_has_mapping(Oid serverid, Oid userid);
 
 extern ForeignServer *server_for_use(const char *name);
 
 /* common_options.c: what means the same for every connector. */
 extern void connection_apply_common(Connection *conn, List *server_options);
 
-#endif							/* MAKINI_CONNECTOR_H */
+#endif /* MAKINI_CONNECTOR_H */

@@ -32,10 +32,10 @@ PG_FUNCTION_INFO_V1(makini_certificate_expires_at);
 static List *
 options_of_mapping(Oid umid)
 {
-	HeapTuple	tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(umid));
-	List	   *options = NIL;
-	Datum		value;
-	bool		isnull;
+	HeapTuple tuple = SearchSysCache1(USERMAPPINGOID, ObjectIdGetDatum(umid));
+	List	 *options = NIL;
+	Datum	  value;
+	bool	  isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		return NIL;

@@ -34,7 +34,7 @@
 #include "connector/option.h"
 #include "remote/url.h"
 
-#define NEAREST_MAX_DISTANCE	4
+#define NEAREST_MAX_DISTANCE 4
 
 /* ---------------------------------------------------------------------
  * Nearest names
@@ -52,13 +52,12 @@ nearest_init(Nearest *nearest, const char *name)
 void
 nearest_offer(Nearest *nearest, const char *candidate)
 {
-	int			distance;
+	int distance;
 
 	if (strlen(nearest->name) > 100)
 		return;
-	distance = varstr_levenshtein_less_equal(nearest->name, strlen(nearest->name),
-											 candidate, strlen(candidate), 1, 1, 1,
-											 nearest->distance, true);
+	distance = varstr_levenshtein_less_equal(nearest->name, strlen(nearest->name), candidate,
+											 strlen(candidate), 1, 1, 1, nearest->distance, true);
 	if (distance >= nearest->distance)
 		return;
 	nearest->distance = distance;
@@ -100,8 +99,7 @@ refuse_misplaced(const OptionDef *defs, const char *name)
 	{
 		if (strcmp(def->name, name) == 0)
 			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("invalid option \"%s\"", name),
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
 					 errhint("It is an option %s.", place_of_context(def->context)),
 					 errhidestmt(true), errhidecontext(true)));
 	}
@@ -110,7 +108,7 @@ refuse_misplaced(const OptionDef *defs, const char *name)
 static void
 raise_unknown(const OptionDef *defs, const char *name, Oid context)
 {
-	Nearest		nearest;
+	Nearest		   nearest;
 	StringInfoData valid;
 
 	refuse_misplaced(defs, name);
@@ -124,12 +122,11 @@ raise_unknown(const OptionDef *defs, const char *name, Oid context)
 		appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", def->name);
 	}
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-			 errmsg("invalid option \"%s\"", name),
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
 			 nearest_found(&nearest) ?
-			 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
-			 valid.len > 0 ? errhint("Valid options in this context are: %s.", valid.data) :
-			 errhint("There are no valid options in this context."),
+				 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
+				 valid.len > 0 ? errhint("Valid options in this context are: %s.", valid.data) :
+								 errhint("There are no valid options in this context."),
 			 errhidestmt(true), errhidecontext(true)));
 }
 
@@ -137,16 +134,14 @@ static void
 raise_value(const OptionDef *def, const char *value, const char *hint)
 {
 	/* What stands before an @ may be a password. */
-	bool		secret = def->type == OPTION_SECRET ||
-		(def->type == OPTION_URL && strchr(value, '@') != NULL);
+	bool secret =
+		def->type == OPTION_SECRET || (def->type == OPTION_URL && strchr(value, '@') != NULL);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 secret ?
-			 errmsg("invalid value for option \"%s\"", def->name) :
-			 errmsg("invalid value for option \"%s\": \"%s\"", def->name, value),
-			 errhint("%s", hint),
-			 errhidestmt(true), errhidecontext(true)));
+			 secret ? errmsg("invalid value for option \"%s\"", def->name) :
+					  errmsg("invalid value for option \"%s\": \"%s\"", def->name, value),
+			 errhint("%s", hint), errhidestmt(true), errhidecontext(true)));
 }
 
 static void
@@ -158,18 +153,20 @@ check_number(const OptionDef *def, const char *value, int flags)
 	if (parse_int(value, &number, flags, &hint) && number >= def->min && number <= def->max)
 		return;
 	if (def->type == OPTION_DURATION)
-		raise_value(def, value, psprintf("Give a time with its unit, such as 10s or 500ms, from " INT64_FORMAT " ms to " INT64_FORMAT " ms.",
-										 def->min, def->max));
-	raise_value(def, value, psprintf("Valid values are " INT64_FORMAT " to " INT64_FORMAT ".",
-									 def->min, def->max));
+		raise_value(def, value,
+					psprintf("Give a time with its unit, such as 10s or 500ms, from " INT64_FORMAT
+							 " ms to " INT64_FORMAT " ms.",
+							 def->min, def->max));
+	raise_value(def, value,
+				psprintf("Valid values are " INT64_FORMAT " to " INT64_FORMAT ".", def->min, def->max));
 }
 
 /* An account id becomes part of a host name: anything else in it could name another host. */
 static void
 check_account(const OptionDef *def, const char *value)
 {
-	int			separators = 0;
-	size_t		len = strlen(value);
+	int	   separators = 0;
+	size_t len = strlen(value);
 
 	for (const char *c = value; *c != '\0'; c++)
 	{
@@ -178,8 +175,8 @@ check_account(const OptionDef *def, const char *value)
 		else if (!isalnum((unsigned char) *c) || IS_HIGHBIT_SET(*c))
 			separators = 2;
 	}
-	if (len == 0 || len > 50 || separators > 1 ||
-		!isalnum((unsigned char) value[0]) || !isalnum((unsigned char) value[len - 1]))
+	if (len == 0 || len > 50 || separators > 1 || !isalnum((unsigned char) value[0]) ||
+		!isalnum((unsigned char) value[len - 1]))
 		raise_value(def, value,
 					"An account id has letters, digits and at most one \"_\" or \"-\" between them, as in 1234567_SB1.");
 }
@@ -187,7 +184,7 @@ check_account(const OptionDef *def, const char *value)
 static void
 check_enum(const OptionDef *def, const char *value)
 {
-	const char *at = def->values;
+	const char	  *at = def->values;
 	StringInfoData valid;
 
 	initStringInfo(&valid);
@@ -207,12 +204,11 @@ check_enum(const OptionDef *def, const char *value)
 static void
 check_url(const OptionDef *def, const char *value)
 {
-	Url			url;
-	char		why[200];
+	Url	 url;
+	char why[200];
 
 	if (!url_parse(value, &url, why, sizeof(why)))
-		raise_value(def, value,
-					psprintf("The URL %s; the form is scheme://host[:port][/path].", why));
+		raise_value(def, value, psprintf("The URL %s; the form is scheme://host[:port][/path].", why));
 }
 
 /* The input function's own error would let the statement into the log. */
@@ -241,7 +237,7 @@ check_timestamp(const OptionDef *def, const char *value)
 static void
 check_value(const OptionDef *def, const char *value)
 {
-	bool		ignored;
+	bool ignored;
 
 	switch (def->type)
 	{
@@ -302,13 +298,13 @@ role_of_mapping(const RoleSpec *role)
 static List *
 options_before(Oid context)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (ActivePortal == NULL)
 		return NIL;
 	foreach(lc, ActivePortal->stmts)
 	{
-		Node	   *stmt = lfirst_node(PlannedStmt, lc)->utilityStmt;
+		Node *stmt = lfirst_node(PlannedStmt, lc)->utilityStmt;
 
 		if (stmt == NULL)
 			continue;
@@ -322,9 +318,10 @@ options_before(Oid context)
 		if (context == UserMappingRelationId && IsA(stmt, AlterUserMappingStmt))
 		{
 			AlterUserMappingStmt *alter = (AlterUserMappingStmt *) stmt;
-			ForeignServer *server = GetForeignServerByName(alter->servername, true);
-			UserMapping *mapping = server == NULL ? NULL :
-				GetUserMapping(role_of_mapping(alter->user), server->serverid);
+			ForeignServer		 *server = GetForeignServerByName(alter->servername, true);
+			UserMapping			 *mapping = server == NULL ?
+						 NULL :
+						 GetUserMapping(role_of_mapping(alter->user), server->serverid);
 
 			return mapping ? mapping->options : NIL;
 		}
@@ -343,8 +340,8 @@ check_right(const OptionDef *def, const char *value, List *before)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", def->name),
-				 errdetail("Only superusers may set this option."),
-				 errhidestmt(true), errhidecontext(true)));
+				 errdetail("Only superusers may set this option."), errhidestmt(true),
+				 errhidecontext(true)));
 	if (def->type == OPTION_FILE && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -367,14 +364,14 @@ find_def(const OptionDef *defs, const char *name, Oid context)
 void
 options_validate(const OptionDef *defs, List *options, Oid context)
 {
-	List	   *before = options == NIL ? NIL : options_before(context);
-	ListCell   *lc;
+	List	 *before = options == NIL ? NIL : options_before(context);
+	ListCell *lc;
 
 	foreach(lc, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
+		DefElem			*option = lfirst_node(DefElem, lc);
 		const OptionDef *def = find_def(defs, option->defname, context);
-		const char *value;
+		const char		*value;
 
 		if (def == NULL)
 			raise_unknown(defs, option->defname, context);
@@ -392,11 +389,11 @@ options_validate(const OptionDef *defs, List *options, Oid context)
 const char *
 option_text(List *options, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
+		DefElem *option = lfirst_node(DefElem, lc);
 
 		if (strcmp(option->defname, name) == 0)
 			return defGetString(option);

@@ -24,9 +24,9 @@ extern void options_validate(const OptionDef *defs, List *options, Oid context);
 
 /* The text of an option, or NULL. */
 extern const char *option_text(List *options, const char *name);
-extern bool option_bool(List *options, const char *name, bool missing);
-extern int	option_int(List *options, const char *name, int missing);
-extern int	option_duration(List *options, const char *name, int missing);	/* ms */
+extern bool		   option_bool(List *options, const char *name, bool missing);
+extern int		   option_int(List *options, const char *name, int missing);
+extern int		   option_duration(List *options, const char *name, int missing); /* ms */
 
 /* The candidate most like a misspelt name. */
 typedef struct Nearest
@@ -36,8 +36,8 @@ typedef struct Nearest
 	int			distance;
 } Nearest;
 
-extern void nearest_init(Nearest *nearest, const char *name);
-extern void nearest_offer(Nearest *nearest, const char *candidate);
-extern const char *nearest_found(const Nearest *nearest);	/* NULL: nothing is near */
+extern void		   nearest_init(Nearest *nearest, const char *name);
+extern void		   nearest_offer(Nearest *nearest, const char *candidate);
+extern const char *nearest_found(const Nearest *nearest); /* NULL: nothing is near */
 
-#endif							/* MAKINI_OPTION_H */
+#endif /* MAKINI_OPTION_H */

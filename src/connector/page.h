@@ -24,29 +24,29 @@
 
 typedef struct Cell
 {
-	char	   *text;			/* NULL: SQL NULL.  NUL-terminated, but may hold NULs: see len */
-	uint32_t	len;
-	bool		quoted;			/* was a JSON string: the byte before it is free */
+	char	*text; /* NULL: SQL NULL.  NUL-terminated, but may hold NULs: see len */
+	uint32_t len;
+	bool	 quoted; /* was a JSON string: the byte before it is free */
 } Cell;
 
 typedef struct CellPage
 {
-	int			nrows;
-	int			ncolumns;
-	int			capacity;		/* rows that cells has room for */
-	Cell	   *cells;			/* nrows * ncolumns, row by row */
-	bool		has_more;		/* from a connector: another page will come */
-	int64_t		total_results;	/* -1: not said */
-	int64_t		count;			/* what the page says of itself, -1: not said */
-	int64_t		offset;			/* -1: not said */
+	int		nrows;
+	int		ncolumns;
+	int		capacity;	   /* rows that cells has room for */
+	Cell   *cells;		   /* nrows * ncolumns, row by row */
+	bool	has_more;	   /* from a connector: another page will come */
+	int64_t total_results; /* -1: not said */
+	int64_t count;		   /* what the page says of itself, -1: not said */
+	int64_t offset;		   /* -1: not said */
 } CellPage;
 
 /* Why a body could not be decoded; offset is where. */
 typedef struct PageError
 {
-	char		message[160];	/* lower-case, no period; names the column where there is one */
-	size_t		offset;
-	bool		bad_text;		/* \u0000 or a lone surrogate: JSON, but no text */
+	char   message[160]; /* lower-case, no period; names the column where there is one */
+	size_t offset;
+	bool   bad_text; /* \u0000 or a lone surrogate: JSON, but no text */
 } PageError;
 
 /*
@@ -57,7 +57,7 @@ typedef struct PageColumns PageColumns;
 
 /* malloc'd; NULL when out of memory.  names are copied. */
 extern PageColumns *page_columns_create(const char *const *names, int n);
-extern void page_columns_free(PageColumns *columns);
+extern void			page_columns_free(PageColumns *columns);
 
 /*
  * page_decode
@@ -86,6 +86,6 @@ extern bool page_decode(CellPage *page, const PageColumns *columns, char *body, 
  */
 extern bool page_decode_objects(CellPage *page, char *body, size_t len, int max_rows, PageError *error);
 
-extern void page_free(CellPage *page);	/* frees the cells, not the struct */
+extern void page_free(CellPage *page); /* frees the cells, not the struct */
 
-#endif							/* MAKINI_PAGE_H */
+#endif /* MAKINI_PAGE_H */

@@ -44,10 +44,10 @@ connection_home(void)
 static pg_uuid_t
 computed_id(Oid serverid)
 {
-	char	   *text = psprintf("%s/%u", connection_home(), serverid);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char			  *text = psprintf("%s/%u", connection_home(), serverid);
+	uint8			   digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-	pg_uuid_t	id;
+	pg_uuid_t		   id;
 
 	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
 		pg_cryptohash_update(hash, (const uint8 *) text, strlen(text)) < 0 ||
@@ -68,11 +68,11 @@ static pg_uuid_t
 run_for_id(const char *statement, Oid serverid)
 {
 	MakiniRights saved;
-	Oid			types[1] = {OIDOID};
-	Datum		values[1] = {ObjectIdGetDatum(serverid)};
-	Datum		value;
-	bool		isnull = true;
-	pg_uuid_t	id;
+	Oid			 types[1] = {OIDOID};
+	Datum		 values[1] = {ObjectIdGetDatum(serverid)};
+	Datum		 value;
+	bool		 isnull = true;
+	pg_uuid_t	 id;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
@@ -98,14 +98,13 @@ connection_id(Oid serverid)
 pg_uuid_t
 connection_store(Oid serverid)
 {
-	return run_for_id(
-		"INSERT INTO makini._connection AS c (connection_id, server_oid, server_name, home)"
-		" SELECT connection_id, server_oid, server_name, makini._home()"
-		" FROM makini._server WHERE server_oid = $1"
-		" ON CONFLICT (connection_id) DO UPDATE SET server_oid = excluded.server_oid,"
-		" server_name = excluded.server_name, home = excluded.home"
-		" RETURNING connection_id",
-		serverid);
+	return run_for_id("INSERT INTO makini._connection AS c (connection_id, server_oid, server_name, home)"
+					  " SELECT connection_id, server_oid, server_name, makini._home()"
+					  " FROM makini._server WHERE server_oid = $1"
+					  " ON CONFLICT (connection_id) DO UPDATE SET server_oid = excluded.server_oid,"
+					  " server_name = excluded.server_name, home = excluded.home"
+					  " RETURNING connection_id",
+					  serverid);
 }
 
 Datum
@@ -117,7 +116,7 @@ makini_home(PG_FUNCTION_ARGS)
 Datum
 makini_computed_connection_id(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
 
 	*id = computed_id(PG_GETARG_OID(0));
 	PG_RETURN_UUID_P(id);
@@ -135,18 +134,17 @@ Datum
 makini_set_labels(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false);
-	Jsonb	   *labels = PG_GETARG_JSONB_P(1);
-	MakiniRights saved;
-	Oid			types[2] = {UUIDOID, JSONBOID};
-	Datum		values[2];
-	pg_uuid_t	id;
+	Jsonb		  *labels = PG_GETARG_JSONB_P(1);
+	MakiniRights   saved;
+	Oid			   types[2] = {UUIDOID, JSONBOID};
+	Datum		   values[2];
+	pg_uuid_t	   id;
 
 	if (makini_server_aclcheck(server->serverid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
 	if (!JB_ROOT_IS_OBJECT(labels))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("labels must be a JSON object"),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("labels must be a JSON object"),
 				 errhint("Write them as in makini.set_labels('%s', '{\"team\": \"finance\"}').",
 						 server->servername)));
 
@@ -155,8 +153,8 @@ makini_set_labels(PG_FUNCTION_ARGS)
 	values[1] = JsonbPGetDatum(labels);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._connection SET labels = $2 WHERE connection_id = $1",
-						  2, types, values, NULL, false, 0);
+	SPI_execute_with_args("UPDATE makini._connection SET labels = $2 WHERE connection_id = $1", 2,
+						  types, values, NULL, false, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	PG_RETURN_VOID();

@@ -24,4 +24,4 @@ extern pg_uuid_t connection_store(Oid serverid);
 /* System identifier and database: where rows that name OIDs are at home. */
 extern char *connection_home(void);
 
-#endif							/* MAKINI_STORE_H */
+#endif /* MAKINI_STORE_H */

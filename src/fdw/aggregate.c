@@ -30,17 +30,15 @@ aggregate_kind(Aggref *aggref, AggregateKind *kind, bool *average)
 {
 	static const struct
 	{
-		const char *name;
+		const char	 *name;
 		AggregateKind kind;
-		bool		average;
-	}			known[] = {
-		{"count", AGGREGATE_COUNT, false},
-		{"sum", AGGREGATE_SUM, false},
-		{"avg", AGGREGATE_SUM, true},
-		{"min", AGGREGATE_MIN, false},
+		bool		  average;
+	} known[] = {
+		{"count", AGGREGATE_COUNT, false}, {"sum", AGGREGATE_SUM, false},
+		{"avg", AGGREGATE_SUM, true},	   {"min", AGGREGATE_MIN, false},
 		{"max", AGGREGATE_MAX, false},
 	};
-	char	   *name;
+	char *name;
 
 	if (!IsA(aggref, Aggref) || aggref->aggfnoid >= FirstGenbkiObjectId ||
 		aggref->aggsplit != AGGSPLIT_SIMPLE || aggref->aggfilter != NULL ||
@@ -71,9 +69,9 @@ static bool
 aggregate_travels(ConditionContext *cx, Aggref *aggref)
 {
 	AggregateKind kind;
-	bool		average;
+	bool		  average;
 	SourceColumn *column = NULL;
-	int			source;
+	int			  source;
 
 	if (!aggregate_kind(aggref, &kind, &average))
 		return false;
@@ -90,15 +88,15 @@ aggregate_travels(ConditionContext *cx, Aggref *aggref)
 static List *
 collect_targets(PlannerInfo *root, ConditionContext *cx, PathTarget *wanted)
 {
-	List	   *targets = NIL;
-	List	   *parts = NIL;
-	ListCell   *lc;
-	int			i = 0;
+	List	 *targets = NIL;
+	List	 *parts = NIL;
+	ListCell *lc;
+	int		  i = 0;
 
 	foreach(lc, wanted->exprs)
 	{
-		Expr	   *expr = lfirst(lc);
-		Index		ref = get_pathtarget_sortgroupref(wanted, i++);
+		Expr *expr = lfirst(lc);
+		Index ref = get_pathtarget_sortgroupref(wanted, i++);
 
 		if (ref != 0 && get_sortgroupref_clause_noerr(ref, root->parse->groupClause) != NULL)
 			targets = add_to_flat_tlist(targets, list_make1(expr));
@@ -107,10 +105,10 @@ collect_targets(PlannerInfo *root, ConditionContext *cx, PathTarget *wanted)
 	}
 	foreach(lc, parts)
 	{
-		Node	   *part = lfirst(lc);
+		Node *part = lfirst(lc);
 
 		if (IsA(part, Aggref) ? !aggregate_travels(cx, (Aggref *) part) :
-			tlist_member((Expr *) part, targets) == NULL)
+								tlist_member((Expr *) part, targets) == NULL)
 			return NIL;
 	}
 	return add_to_flat_tlist(targets, parts);
@@ -124,12 +122,12 @@ collect_targets(PlannerInfo *root, ConditionContext *cx, PathTarget *wanted)
 static bool
 groups_travel(PlannerInfo *root, ConditionContext *cx)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, root->parse->groupClause)
 	{
-		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
-		int			source;
+		Node		 *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
+		int			  source;
 		SourceColumn *column = condition_column(cx, expr, &source);
 
 		if (column == NULL || !cx->connector->can_group(column))
@@ -141,7 +139,7 @@ groups_travel(PlannerInfo *root, ConditionContext *cx)
 static double
 group_count(PlannerInfo *root, RelOptInfo *input)
 {
-	List	   *exprs;
+	List *exprs;
 
 	if (root->parse->groupClause == NIL)
 		return 1;
@@ -158,14 +156,13 @@ void
 upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input_rel,
 			RelOptInfo *output_rel, void *extra)
 {
-	RelState   *input = input_rel->fdw_private;
-	RelState   *state;
+	RelState		*input = input_rel->fdw_private;
+	RelState		*state;
 	ConditionContext cx;
-	PathExtra  *path_extra;
-	QualCost	no_quals = {0};
-	double		groups;
-	Cost		startup,
-				total;
+	PathExtra		*path_extra;
+	QualCost		 no_quals = {0};
+	double			 groups;
+	Cost			 startup, total;
 
 	(void) extra;
 	if (stage != UPPERREL_GROUP_AGG || input == NULL || input->grouped ||
@@ -193,9 +190,9 @@ upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input_rel,
 	rel_cost(state, groups, groups, &no_quals, &startup, &total);
 	path_extra = palloc0(sizeof(PathExtra));
 	path_extra->limit = -1;
-	add_path(output_rel, (Path *)
-			 makini_create_foreign_upper_path(root, output_rel,
-											  root->upper_targets[UPPERREL_GROUP_AGG], groups,
-											  startup, total, NIL, NULL,
-											  list_make1(path_extra)));
+	add_path(output_rel,
+			 (Path *) makini_create_foreign_upper_path(root, output_rel,
+													   root->upper_targets[UPPERREL_GROUP_AGG],
+													   groups, startup, total, NIL, NULL,
+													   list_make1(path_extra)));
 }

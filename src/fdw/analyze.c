@@ -21,41 +21,41 @@
 
 #include "fdw/fdw.h"
 
-#define SAMPLE_PAGES	32
+#define SAMPLE_PAGES 32
 
 typedef struct Sample
 {
-	Connection *conn;
-	Table	   *table;
-	List	   *tables;
-	Spec		spec;
-	Decoder    *decoder;
-	TupleDesc	desc;
-	HeapTuple  *rows;
-	int			target;
-	int			nrows;
-	double		seen;
-	double		to_skip;
+	Connection		  *conn;
+	Table			  *table;
+	List			  *tables;
+	Spec			   spec;
+	Decoder			  *decoder;
+	TupleDesc		   desc;
+	HeapTuple		  *rows;
+	int				   target;
+	int				   nrows;
+	double			   seen;
+	double			   to_skip;
 	ReservoirStateData reservoir;
-	MemoryContext row_cxt;
-	int64		pages;
+	MemoryContext	   row_cxt;
+	int64			   pages;
 } Sample;
 
 static void
 keep_row(Sample *sample, CellPage *page, int row)
 {
-	Datum	   *values;
-	bool	   *isnull;
+	Datum		 *values;
+	bool		 *isnull;
 	MemoryContext old;
-	int			at = sample->nrows;
+	int			  at = sample->nrows;
 
 	sample->seen++;
 	if (sample->nrows >= sample->target)
 	{
 		/* Vitter's algorithm, as in acquire_sample_rows(). */
 		if (sample->to_skip < 0)
-			sample->to_skip = reservoir_get_next_S(&sample->reservoir, sample->seen - 1,
-												   sample->target);
+			sample->to_skip =
+				reservoir_get_next_S(&sample->reservoir, sample->seen - 1, sample->target);
 		if (sample->to_skip-- > 0)
 			return;
 		sample->to_skip = -1;
@@ -77,8 +77,8 @@ keep_row(Sample *sample, CellPage *page, int row)
 static void
 read_rows(Sample *sample, RemoteQuery *query)
 {
-	Reader	   *reader = sample->conn->connector->open(sample->conn, query);
-	CellPage   *page;
+	Reader	 *reader = sample->conn->connector->open(sample->conn, query);
+	CellPage *page;
 
 	while ((page = sample->conn->connector->next_page(reader)) != NULL)
 	{
@@ -93,7 +93,7 @@ read_rows(Sample *sample, RemoteQuery *query)
 static SourceColumn *
 integer_key(Sample *sample)
 {
-	List	   *key = sample->table->source->key;
+	List		 *key = sample->table->source->key;
 	SourceColumn *column;
 
 	if (list_length(key) != 1)
@@ -116,17 +116,16 @@ static bool
 key_range(Sample *sample, SourceColumn *key, int64 *min, int64 *max)
 {
 	RemoteQuery *query = query_from_spec(&sample->spec, sample->tables);
-	Reader	   *reader;
-	CellPage   *page;
-	bool		found = false;
+	Reader		*reader;
+	CellPage	*page;
+	bool		 found = false;
 
 	query->grouped = true;
-	query->columns = list_make2(aggregate_column(AGGREGATE_MIN, key),
-								aggregate_column(AGGREGATE_MAX, key));
+	query->columns =
+		list_make2(aggregate_column(AGGREGATE_MIN, key), aggregate_column(AGGREGATE_MAX, key));
 	reader = sample->conn->connector->open(sample->conn, query);
 	page = sample->conn->connector->next_page(reader);
-	if (page != NULL && page->nrows == 1 && page->cells[0].text != NULL &&
-		page->cells[1].text != NULL)
+	if (page != NULL && page->nrows == 1 && page->cells[0].text != NULL && page->cells[1].text != NULL)
 	{
 		*min = pg_strtoint64(page->cells[0].text);
 		*max = pg_strtoint64(page->cells[1].text);
@@ -139,7 +138,7 @@ key_range(Sample *sample, SourceColumn *key, int64 *min, int64 *max)
 static Filter *
 key_bound(SourceColumn *key, CompareOp op, int64 bound)
 {
-	Filter	   *filter = palloc0(sizeof(Filter));
+	Filter		*filter = palloc0(sizeof(Filter));
 	FilterValue *value = palloc0(sizeof(FilterValue));
 
 	value->text = psprintf(INT64_FORMAT, bound);
@@ -154,15 +153,15 @@ key_bound(SourceColumn *key, CompareOp op, int64 bound)
 static void
 read_places(Sample *sample, SourceColumn *key, int64 min, int64 max)
 {
-	double		span = ((double) max - (double) min + 1) / SAMPLE_PAGES;
-	QueryOrder	order = {.column = key};
+	double	   span = ((double) max - (double) min + 1) / SAMPLE_PAGES;
+	QueryOrder order = {.column = key};
 
 	for (int i = 0; i < SAMPLE_PAGES; i++)
 	{
 		RemoteQuery *query = query_from_spec(&sample->spec, sample->tables);
-		Filter	   *where = palloc0(sizeof(Filter));
-		int64		from = min + (int64) (span * i);
-		int64		to = i == SAMPLE_PAGES - 1 ? max : min + (int64) (span * (i + 1)) - 1;
+		Filter		*where = palloc0(sizeof(Filter));
+		int64		 from = min + (int64) (span * i);
+		int64		 to = i == SAMPLE_PAGES - 1 ? max : min + (int64) (span * (i + 1)) - 1;
 
 		where->kind = FILTER_AND;
 		where->args = list_make2(key_bound(key, CMP_GE, from), key_bound(key, CMP_LE, to));
@@ -176,10 +175,9 @@ read_places(Sample *sample, SourceColumn *key, int64 min, int64 max)
 static void
 read_sample(Sample *sample, double total)
 {
-	RemoteQuery *query = query_from_spec(&sample->spec, sample->tables);
+	RemoteQuery	 *query = query_from_spec(&sample->spec, sample->tables);
 	SourceColumn *key = integer_key(sample);
-	int64		min,
-				max;
+	int64		  min, max;
 
 	if (total > (double) SAMPLE_PAGES * sample->conn->page_size)
 	{
@@ -213,8 +211,8 @@ static int
 acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, double *totalrows,
 			   double *totaldeadrows)
 {
-	Sample		sample = {.rows = rows,.target = targrows,.to_skip = -1};
-	double		total;
+	Sample sample = {.rows = rows, .target = targrows, .to_skip = -1};
+	double total;
 
 	sample.table = table_open_options(RelationGetRelid(relation));
 	sample.tables = list_make1(sample.table);
@@ -222,17 +220,16 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	sample.spec.limit = -1;
 	sample.desc = RelationGetDescr(relation);
 	all_columns(&sample);
-	sample.conn = connection_open(sample.table->serverid, relation->rd_rel->relowner,
-								  REMOTE_USE_SCAN);
+	sample.conn = connection_open(sample.table->serverid, relation->rd_rel->relowner, REMOTE_USE_SCAN);
 	sample.decoder = decoder_create(sample.conn, sample.desc, &sample.spec, sample.tables);
-	sample.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini sample row",
-										   ALLOCSET_DEFAULT_SIZES);
+	sample.row_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini sample row", ALLOCSET_DEFAULT_SIZES);
 	reservoir_init_selection_state(&sample.reservoir, targrows);
 
 	if (sample.conn->connector->count != NULL)
 	{
-		total = sample.conn->connector->count(sample.conn,
-											  query_from_spec(&sample.spec, sample.tables));
+		total =
+			sample.conn->connector->count(sample.conn, query_from_spec(&sample.spec, sample.tables));
 		read_sample(&sample, total);
 	}
 	else
@@ -258,9 +255,9 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 bool
 table_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *pages)
 {
-	Table	   *table = table_open_options(RelationGetRelid(relation));
+	Table		 *table = table_open_options(RelationGetRelid(relation));
 	const Entity *entity = table->source->catalogue;
-	double		rows = size_class_rows(table);
+	double		  rows = size_class_rows(table);
 
 	table_refuse_read(table);
 	if (entity != NULL && entity_needs_parameter(entity))

@@ -37,7 +37,7 @@ static Filter *build(ConditionContext *cx, Node *node, FilterVerdict *verdict);
 static Filter *
 make_filter(FilterKind kind, int source, SourceColumn *column)
 {
-	Filter	   *filter = palloc0(sizeof(Filter));
+	Filter *filter = palloc0(sizeof(Filter));
 
 	filter->kind = kind;
 	filter->source = source;
@@ -80,14 +80,14 @@ strip_widening(Node *node)
 static SourceColumn *
 find_column(ConditionContext *cx, Node *node, int *source)
 {
-	Var		   *var = (Var *) node;
-	ListCell   *lc;
+	Var		 *var = (Var *) node;
+	ListCell *lc;
 
 	if (node == NULL || !IsA(node, Var) || var->varlevelsup != 0 || var->varattno <= 0)
 		return NULL;
 	foreach(lc, cx->members)
 	{
-		Member	   *member = lfirst(lc);
+		Member *member = lfirst(lc);
 
 		if (member->rti != (Index) var->varno)
 			continue;
@@ -114,8 +114,8 @@ condition_column(ConditionContext *cx, Node *node, int *source)
 static bool
 is_value(ConditionContext *cx, Node *node)
 {
-	return !bms_overlap(pull_varnos(NULL, node), cx->relids) &&
-		!contain_volatile_functions(node) && !contain_subplans(node);
+	return !bms_overlap(pull_varnos(NULL, node), cx->relids) && !contain_volatile_functions(node) &&
+		!contain_subplans(node);
 }
 
 /*
@@ -125,7 +125,7 @@ is_value(ConditionContext *cx, Node *node)
 static bool
 value_fits(const SourceColumn *column, Oid type)
 {
-	ValueKind	kind = kind_of_type(getBaseType(type));
+	ValueKind kind = kind_of_type(getBaseType(type));
 
 	if (column->kind == VALUE_INTEGER || column->kind == VALUE_NUMERIC)
 		return kind == VALUE_INTEGER || kind == VALUE_NUMERIC;
@@ -140,7 +140,7 @@ value_fits(const SourceColumn *column, Oid type)
 static bool
 loosen_compare(const SourceColumn *column, Oid type, CompareOp *op)
 {
-	ValueKind	kind = kind_of_type(getBaseType(type));
+	ValueKind kind = kind_of_type(getBaseType(type));
 
 	if (column->kind == VALUE_TIMESTAMPTZ)
 		return kind == VALUE_DATE || kind == VALUE_TIMESTAMP;
@@ -181,13 +181,11 @@ static bool
 compare_op(Oid opno, CompareOp *op)
 {
 	static const CompareOp ops[] = {
-		[BTLessStrategyNumber] = CMP_LT,
-		[BTLessEqualStrategyNumber] = CMP_LE,
-		[BTEqualStrategyNumber] = CMP_EQ,
-		[BTGreaterEqualStrategyNumber] = CMP_GE,
+		[BTLessStrategyNumber] = CMP_LT,	[BTLessEqualStrategyNumber] = CMP_LE,
+		[BTEqualStrategyNumber] = CMP_EQ,	[BTGreaterEqualStrategyNumber] = CMP_GE,
 		[BTGreaterStrategyNumber] = CMP_GT,
 	};
-	int			strategy;
+	int strategy;
 
 	if (opno >= FirstGenbkiObjectId)
 		return false;
@@ -209,7 +207,7 @@ static Filter *
 build_columns(ConditionContext *cx, CompareOp op, int source, SourceColumn *column,
 			  int other_source, SourceColumn *other, FilterVerdict *verdict)
 {
-	Filter	   *filter = make_filter(FILTER_COLUMNS, source, column);
+	Filter *filter = make_filter(FILTER_COLUMNS, source, column);
 
 	filter->op = op;
 	filter->other_source = other_source;
@@ -220,15 +218,14 @@ build_columns(ConditionContext *cx, CompareOp op, int source, SourceColumn *colu
 static Filter *
 build_compare(ConditionContext *cx, OpExpr *expr, CompareOp op, FilterVerdict *verdict)
 {
-	Oid			opno = expr->opno;
-	Node	   *left = strip_widening(linitial(expr->args));
-	Node	   *right = strip_widening(lsecond(expr->args));
+	Oid			  opno = expr->opno;
+	Node		 *left = strip_widening(linitial(expr->args));
+	Node		 *right = strip_widening(lsecond(expr->args));
 	SourceColumn *column;
 	SourceColumn *other;
-	Filter	   *filter;
-	bool		fits;
-	int			source,
-				other_source;
+	Filter		 *filter;
+	bool		  fits;
+	int			  source, other_source;
 
 	column = condition_column(cx, left, &source);
 	other = condition_column(cx, right, &other_source);
@@ -260,11 +257,11 @@ build_compare(ConditionContext *cx, OpExpr *expr, CompareOp op, FilterVerdict *v
 static Filter *
 build_like(ConditionContext *cx, OpExpr *expr, FilterKind kind, FilterVerdict *verdict)
 {
-	Node	   *left = strip_widening(linitial(expr->args));
-	Node	   *right = lsecond(expr->args);
+	Node		 *left = strip_widening(linitial(expr->args));
+	Node		 *right = lsecond(expr->args);
 	SourceColumn *column;
-	Filter	   *filter;
-	int			source;
+	Filter		 *filter;
+	int			  source;
 
 	column = condition_column(cx, left, &source);
 	if (column == NULL || !is_value(cx, right))
@@ -277,7 +274,7 @@ build_like(ConditionContext *cx, OpExpr *expr, FilterKind kind, FilterVerdict *v
 static Filter *
 build_operator(ConditionContext *cx, OpExpr *expr, FilterVerdict *verdict)
 {
-	CompareOp	op;
+	CompareOp op;
 
 	if (list_length(expr->args) != 2 || !plain_collation(expr->inputcollid))
 		return NULL;
@@ -294,7 +291,7 @@ build_operator(ConditionContext *cx, OpExpr *expr, FilterVerdict *verdict)
 static bool
 array_may_hold_null(Node *node)
 {
-	Const	   *array = (Const *) node;
+	Const *array = (Const *) node;
 
 	if (!IsA(node, Const) || array->constisnull)
 		return true;
@@ -309,12 +306,12 @@ array_may_hold_null(Node *node)
 static Filter *
 build_array(ConditionContext *cx, ScalarArrayOpExpr *expr, FilterVerdict *verdict)
 {
-	Node	   *left = strip_widening(linitial(expr->args));
-	Node	   *array = lsecond(expr->args);
+	Node		 *left = strip_widening(linitial(expr->args));
+	Node		 *array = lsecond(expr->args);
 	SourceColumn *column;
-	Filter	   *filter;
-	CompareOp	op;
-	int			source;
+	Filter		 *filter;
+	CompareOp	  op;
+	int			  source;
 
 	if (!plain_collation(expr->inputcollid) || !compare_op(expr->opno, &op) ||
 		op != (expr->useOr ? CMP_EQ : CMP_NE))
@@ -335,15 +332,17 @@ static Filter *
 build_null_test(ConditionContext *cx, NullTest *test, FilterVerdict *verdict)
 {
 	SourceColumn *column;
-	int			source;
+	int			  source;
 
 	if (test->argisrow)
 		return NULL;
 	column = find_column(cx, strip_widening((Node *) test->arg), &source);
 	if (column == NULL)
 		return NULL;
-	return judged(cx, make_filter(test->nulltesttype == IS_NULL ? FILTER_NULL : FILTER_NOT_NULL,
-								  source, column), verdict);
+	return judged(cx,
+				  make_filter(test->nulltesttype == IS_NULL ? FILTER_NULL : FILTER_NOT_NULL, source,
+							  column),
+				  verdict);
 }
 
 static Filter *
@@ -351,20 +350,17 @@ build_boolean_test(ConditionContext *cx, BooleanTest *test, FilterVerdict *verdi
 {
 	static const struct
 	{
-		FilterKind	kind;
-		bool		negated;
-	}			forms[] = {
-		[IS_TRUE] = {FILTER_IS_TRUE, false},
-		[IS_NOT_TRUE] = {FILTER_IS_TRUE, true},
-		[IS_FALSE] = {FILTER_IS_FALSE, false},
-		[IS_NOT_FALSE] = {FILTER_IS_FALSE, true},
-		[IS_UNKNOWN] = {FILTER_NULL, false},
-		[IS_NOT_UNKNOWN] = {FILTER_NOT_NULL, false},
+		FilterKind kind;
+		bool	   negated;
+	} forms[] = {
+		[IS_TRUE] = {FILTER_IS_TRUE, false},   [IS_NOT_TRUE] = {FILTER_IS_TRUE, true},
+		[IS_FALSE] = {FILTER_IS_FALSE, false}, [IS_NOT_FALSE] = {FILTER_IS_FALSE, true},
+		[IS_UNKNOWN] = {FILTER_NULL, false},   [IS_NOT_UNKNOWN] = {FILTER_NOT_NULL, false},
 	};
 	SourceColumn *column;
-	Filter	   *filter;
-	Filter	   *negation;
-	int			source;
+	Filter		 *filter;
+	Filter		 *negation;
+	int			  source;
 
 	column = condition_column(cx, (Node *) test->arg, &source);
 	if (column == NULL)
@@ -383,7 +379,7 @@ static Filter *
 build_boolean_column(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 {
 	SourceColumn *column;
-	int			source;
+	int			  source;
 
 	column = condition_column(cx, node, &source);
 	if (column == NULL || column->kind != VALUE_BOOLEAN)
@@ -400,14 +396,14 @@ build_boolean_column(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 static Filter *
 build_and(ConditionContext *cx, List *args, FilterVerdict *verdict)
 {
-	Filter	   *filter = make_filter(FILTER_AND, 0, NULL);
-	ListCell   *lc;
+	Filter	 *filter = make_filter(FILTER_AND, 0, NULL);
+	ListCell *lc;
 
 	*verdict = VERDICT_EXACT;
 	foreach(lc, args)
 	{
 		FilterVerdict each = VERDICT_NEVER;
-		Filter	   *arg = build(cx, lfirst(lc), &each);
+		Filter		 *arg = build(cx, lfirst(lc), &each);
 
 		if (arg == NULL)
 			*verdict = VERDICT_SUPERSET;
@@ -423,14 +419,14 @@ build_and(ConditionContext *cx, List *args, FilterVerdict *verdict)
 static Filter *
 build_or(ConditionContext *cx, List *args, FilterVerdict *verdict)
 {
-	Filter	   *filter = make_filter(FILTER_OR, 0, NULL);
-	ListCell   *lc;
+	Filter	 *filter = make_filter(FILTER_OR, 0, NULL);
+	ListCell *lc;
 
 	*verdict = VERDICT_EXACT;
 	foreach(lc, args)
 	{
 		FilterVerdict each = VERDICT_NEVER;
-		Filter	   *arg = build(cx, lfirst(lc), &each);
+		Filter		 *arg = build(cx, lfirst(lc), &each);
 
 		if (arg == NULL)
 			return NULL;
@@ -444,7 +440,7 @@ build_or(ConditionContext *cx, List *args, FilterVerdict *verdict)
 static bool
 has_uncertain_in(ConditionContext *cx, const Filter *filter)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (filter->kind == FILTER_IN)
 	{
@@ -463,8 +459,8 @@ has_uncertain_in(ConditionContext *cx, const Filter *filter)
 static Filter *
 build_not(ConditionContext *cx, Node *arg, FilterVerdict *verdict)
 {
-	Filter	   *filter = make_filter(FILTER_NOT, 0, NULL);
-	Filter	   *inner = build(cx, arg, verdict);
+	Filter *filter = make_filter(FILTER_NOT, 0, NULL);
+	Filter *inner = build(cx, arg, verdict);
 
 	if (inner == NULL || *verdict != VERDICT_EXACT || has_uncertain_in(cx, inner))
 		return NULL;
@@ -506,8 +502,8 @@ build_node(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 static Filter *
 build(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 {
-	int			nparams = list_length(cx->params);
-	Filter	   *filter;
+	int		nparams = list_length(cx->params);
+	Filter *filter;
 
 	check_stack_depth();
 	*verdict = VERDICT_NEVER;

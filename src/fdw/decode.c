@@ -34,24 +34,24 @@ typedef struct Target
 {
 	Oid			type;
 	int32		typmod;
-	bool		fast;			/* the type has a path of its own here */
-	bool		timestamptz;	/* or a domain over it */
+	bool		fast;		 /* the type has a path of its own here */
+	bool		timestamptz; /* or a domain over it */
 	FmgrInfo	input;
 	Oid			ioparam;
 	int			slot;
 	bool		divisor;
-	const char *relation;		/* for the error context, which may not look it up */
+	const char *relation; /* for the error context, which may not look it up */
 	const char *column;
 } Target;
 
 struct Decoder
 {
-	int			ntargets;
-	Target	   *targets;
-	int			natts;
-	pg_tz	   *zone;			/* of timestamps that come as wall clock, or NULL: UTC */
-	int			row;			/* for the error context */
-	int64		page;
+	int			  ntargets;
+	Target		 *targets;
+	int			  natts;
+	pg_tz		 *zone; /* of timestamps that come as wall clock, or NULL: UTC */
+	int			  row;	/* for the error context */
+	int64		  page;
 	const Target *target;
 };
 
@@ -110,8 +110,8 @@ decode_numeric(const Cell *cell, Datum *datum)
 		return false;
 	if (negative)
 		sum = -sum;
-	*datum = NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(sum, scale) :
-							 int64_to_numeric(sum));
+	*datum =
+		NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(sum, scale) : int64_to_numeric(sum));
 	return true;
 }
 
@@ -128,17 +128,13 @@ two_digits(const char *text, int *value)
 static bool
 decode_ymd(const char *text, int *jdate)
 {
-	int			century,
-				year,
-				month,
-				day;
+	int century, year, month, day;
 
 	if (!two_digits(text, &century) || !two_digits(text + 2, &year) || text[4] != '-' ||
 		!two_digits(text + 5, &month) || text[7] != '-' || !two_digits(text + 8, &day))
 		return false;
 	year += century * 100;
-	if (year < 1 || month < 1 || month > 12 || day < 1 ||
-		day > day_tab[isleap(year)][month - 1])
+	if (year < 1 || month < 1 || month > 12 || day < 1 || day > day_tab[isleap(year)][month - 1])
 		return false;
 	*jdate = date2j(year, month, day);
 	return true;
@@ -147,7 +143,7 @@ decode_ymd(const char *text, int *jdate)
 static bool
 decode_date(const Cell *cell, Datum *datum)
 {
-	int			jdate;
+	int jdate;
 
 	if (cell->len != 10 || !decode_ymd(cell->text, &jdate))
 		return false;
@@ -160,15 +156,11 @@ static bool
 decode_clock(const Cell *cell, Timestamp *ts)
 {
 	const char *text = cell->text;
-	int			jdate,
-				hour,
-				minute,
-				second;
+	int			jdate, hour, minute, second;
 
 	if (cell->len != 19 || !decode_ymd(text, &jdate) || (text[10] != ' ' && text[10] != 'T') ||
-		!two_digits(text + 11, &hour) || text[13] != ':' ||
-		!two_digits(text + 14, &minute) || text[16] != ':' || !two_digits(text + 17, &second) ||
-		hour > 23 || minute > 59 || second > 59)
+		!two_digits(text + 11, &hour) || text[13] != ':' || !two_digits(text + 14, &minute) ||
+		text[16] != ':' || !two_digits(text + 17, &second) || hour > 23 || minute > 59 || second > 59)
 		return false;
 	*ts = (Timestamp) (jdate - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
 		((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
@@ -179,8 +171,8 @@ static Timestamp
 wall_clock_to_utc(Timestamp ts, pg_tz *zone)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
-	int			offset;
+	fsec_t		 fsec;
+	int			 offset;
 
 	if (timestamp2tm(ts, NULL, &tm, &fsec, NULL, NULL) != 0)
 		return ts;
@@ -191,7 +183,7 @@ wall_clock_to_utc(Timestamp ts, pg_tz *zone)
 static bool
 decode_timestamptz(const Decoder *decoder, const Cell *cell, Datum *datum)
 {
-	Timestamp	ts;
+	Timestamp ts;
 
 	if (!decode_clock(cell, &ts))
 		return false;
@@ -220,8 +212,8 @@ decode_boolean(const Cell *cell, Datum *datum)
 static bool
 decode_fast(const Decoder *decoder, Oid type, Cell *cell, Datum *datum)
 {
-	int64		integer;
-	Timestamp	ts;
+	int64	  integer;
+	Timestamp ts;
 
 	switch (type)
 	{
@@ -273,9 +265,9 @@ decode_fast(const Decoder *decoder, Oid type, Cell *cell, Datum *datum)
 static char *
 zoned_text(const Decoder *decoder, const Cell *cell)
 {
-	Timestamp	ts;
+	Timestamp	 ts;
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	if (decoder->zone != NULL && decode_clock(cell, &ts) &&
 		timestamp2tm(wall_clock_to_utc(ts, decoder->zone), NULL, &tm, &fsec, NULL, NULL) == 0)
@@ -289,7 +281,7 @@ zoned_text(const Decoder *decoder, const Cell *cell)
 static Datum
 decode_slow(Decoder *decoder, const Target *target, Cell *cell)
 {
-	char	   *text = target->timestamptz ? zoned_text(decoder, cell) : cell->text;
+	char *text = target->timestamptz ? zoned_text(decoder, cell) : cell->text;
 
 	return InputFunctionCall(unconstify(FmgrInfo *, &target->input), text, target->ioparam,
 							 target->typmod);
@@ -298,19 +290,18 @@ decode_slow(Decoder *decoder, const Target *target, Cell *cell)
 static void
 decode_context(void *arg)
 {
-	Decoder    *decoder = arg;
+	Decoder *decoder = arg;
 
 	errcontext("column \"%s\" of foreign table \"%s\", row %d of page " INT64_FORMAT,
-			   decoder->target->column, decoder->target->relation, decoder->row + 1,
-			   decoder->page);
+			   decoder->target->column, decoder->target->relation, decoder->row + 1, decoder->page);
 }
 
 /* A sum becomes an average by the count that follows it. */
 static void
 divide(Datum *sum, bool *isnull, const Cell *count)
 {
-	Datum		divisor;
-	int64		n;
+	Datum divisor;
+	int64 n;
 
 	if (*isnull || count->text == NULL)
 		return;
@@ -327,15 +318,16 @@ static void
 init_target(Target *target, const OutputColumn *column, TupleDesc desc, const Table *table)
 {
 	Form_pg_attribute attr = TupleDescAttr(desc, column->slot);
-	const char *relation = get_rel_name(table->relid);
-	Oid			input;
+	const char		 *relation = get_rel_name(table->relid);
+	Oid				  input;
 
 	target->type = attr->atttypid;
 	target->typmod = attr->atttypmod;
 	target->slot = column->slot;
 	target->divisor = column->divisor;
 	target->relation = relation ? relation : "?";
-	target->column = column->attnum == InvalidAttrNumber ? "count" :
+	target->column = column->attnum == InvalidAttrNumber ?
+		"count" :
 		get_attname(table->relid, column->attnum, false);
 	target->fast = target->typmod == -1;
 	target->timestamptz = getBaseType(target->type) == TIMESTAMPTZOID;
@@ -350,8 +342,8 @@ init_target(Target *target, const OutputColumn *column, TupleDesc desc, const Ta
 Decoder *
 decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables)
 {
-	Decoder    *decoder = palloc0(sizeof(Decoder));
-	ListCell   *lc;
+	Decoder	 *decoder = palloc0(sizeof(Decoder));
+	ListCell *lc;
 
 	decoder->natts = desc->natts;
 	decoder->ntargets = list_length(spec->columns);
@@ -375,10 +367,9 @@ decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables)
  *		page.
  */
 void
-decoder_row(Decoder *decoder, CellPage *page, int row, int64 page_number, Datum *values,
-			bool *isnull)
+decoder_row(Decoder *decoder, CellPage *page, int row, int64 page_number, Datum *values, bool *isnull)
 {
-	Cell	   *cells = page->cells + (size_t) row * page->ncolumns;
+	Cell				*cells = page->cells + (size_t) row * page->ncolumns;
 	ErrorContextCallback context;
 
 	context.callback = decode_context;
@@ -390,8 +381,8 @@ decoder_row(Decoder *decoder, CellPage *page, int row, int64 page_number, Datum 
 	memset(isnull, true, sizeof(bool) * decoder->natts);
 	for (int i = 0; i < decoder->ntargets; i++)
 	{
-		Target	   *target = &decoder->targets[i];
-		Cell	   *cell = &cells[i];
+		Target *target = &decoder->targets[i];
+		Cell   *cell = &cells[i];
 
 		decoder->target = target;
 		if (target->divisor)

@@ -26,11 +26,11 @@
  * some tenths of a second whatever it brings; a row over the network costs
  * some times a local one.
  */
-#define REQUEST_COST	200.0
-#define TRANSFER_COST	0.05
+#define REQUEST_COST 200.0
+#define TRANSFER_COST 0.05
 
 /* More than any plan that can work: this one cannot. */
-#define MISSING_PARAMETER_COST	1.0e12
+#define MISSING_PARAMETER_COST 1.0e12
 
 static get_relation_stats_hook_type next_relation_stats_hook = NULL;
 
@@ -39,11 +39,11 @@ static double
 remote_rows(RelOptInfo *rel, RelState *state)
 {
 	ConditionContext cx;
-	Oid			userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
-	Connection *conn;
-	RemoteQuery		query = {.limit = -1};
-	List	   *clauses = list_concat_copy(state->exact, state->superset);
-	Filter	   *where;
+	Oid				 userid = OidIsValid(rel->userid) ? rel->userid : GetUserId();
+	Connection		*conn;
+	RemoteQuery		 query = {.limit = -1};
+	List			*clauses = list_concat_copy(state->exact, state->superset);
+	Filter			*where;
 
 	if (state->connector->count == NULL)
 		return -1;
@@ -61,13 +61,13 @@ static bool
 names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 {
 	ConditionContext cx;
-	ListCell   *lc;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, conditions)
 	{
 		FilterVerdict verdict;
-		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+		Filter *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
 
 		if (filter != NULL && filter->kind == FILTER_COMPARE && filter->op == CMP_EQ &&
 			filter->column == key)
@@ -88,10 +88,10 @@ names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 double
 estimate_rows_by_key(RelState *state, List *conditions, double tuples)
 {
-	Source	   *source = ((Member *) linitial(state->members))->table->source;
-	int			nkeys = list_length(source->key);
-	int			named = 0;
-	ListCell   *lc;
+	Source	 *source = ((Member *) linitial(state->members))->table->source;
+	int		  nkeys = list_length(source->key);
+	int		  named = 0;
+	ListCell *lc;
 
 	foreach(lc, source->key)
 		named += names_key_column(state, conditions, lfirst(lc));
@@ -110,10 +110,10 @@ estimate_rows_by_key(RelState *state, List *conditions, double tuples)
 void
 estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 {
-	Table	   *table = ((Member *) linitial(state->members))->table;
-	List	   *remote = list_concat_copy(state->exact, state->superset);
-	double		counted = -1;
-	double		by_key;
+	Table *table = ((Member *) linitial(state->members))->table;
+	List  *remote = list_concat_copy(state->exact, state->superset);
+	double counted = -1;
+	double by_key;
 
 	if (rel->tuples <= 0)
 	{
@@ -124,20 +124,21 @@ estimate_size(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 		counted = remote_rows(rel, state);
 	if (counted >= 0)
 	{
-		double		selectivity = clauselist_selectivity(root, remote, 0, JOIN_INNER, NULL);
+		double selectivity = clauselist_selectivity(root, remote, 0, JOIN_INNER, NULL);
 
 		rel->tuples = Max(counted, counted / Max(selectivity, 1e-9));
 	}
 	set_baserel_size_estimates(root, rel);
 	by_key = estimate_rows_by_key(state, state->exact, rel->tuples);
 	rel->rows = clamp_row_est(Min(rel->rows, by_key));
-	state->fetched = counted >= 0 ? counted :
-		clamp_row_est(Min(by_key, rel->tuples * clauselist_selectivity(root, remote, rel->relid,
-																	   JOIN_INNER, NULL)));
+	state->fetched = counted >= 0 ?
+		counted :
+		clamp_row_est(
+			Min(by_key,
+				rel->tuples * clauselist_selectivity(root, remote, rel->relid, JOIN_INNER, NULL)));
 	if (counted >= 0)
-		rel->rows = clamp_row_est(counted *
-								  clauselist_selectivity(root, state->local, rel->relid,
-														 JOIN_INNER, NULL));
+		rel->rows = clamp_row_est(
+			counted * clauselist_selectivity(root, state->local, rel->relid, JOIN_INNER, NULL));
 	state->width = rel->reltarget->width;
 }
 
@@ -156,13 +157,13 @@ static bool
 names_column(RelState *state, List *conditions, const char *column)
 {
 	ConditionContext cx;
-	ListCell   *lc;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, conditions)
 	{
 		FilterVerdict verdict;
-		Filter	   *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+		Filter *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
 
 		if (filter != NULL && filter->column != NULL &&
 			((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
@@ -180,15 +181,15 @@ Cost
 cost_of_missing_parameter(RelState *state, List *conditions)
 {
 	const Entity *entity = ((Member *) linitial(state->members))->table->source->catalogue;
-	bool		one_of = false;
-	bool		has_one = false;
+	bool		  one_of = false;
+	bool		  has_one = false;
 
 	if (entity == NULL || list_length(state->members) > 1)
 		return 0;
 	for (int i = 0; i < entity->nparameters; i++)
 	{
 		const EntityParameter *parameter = &entity->parameters[i];
-		bool		named = (parameter->required || parameter->one_of) &&
+		bool				   named = (parameter->required || parameter->one_of) &&
 			names_column(state, conditions, parameter->column);
 
 		if (parameter->required && !named)
@@ -207,12 +208,11 @@ void
 rel_cost(const RelState *state, double fetched, double rows, const QualCost *qual_cost,
 		 Cost *startup, Cost *total)
 {
-	double		requests = ceil(Max(fetched, 1) / state->outline->page_size);
+	double requests = ceil(Max(fetched, 1) / state->outline->page_size);
 
 	*startup = REQUEST_COST + qual_cost->startup;
 	*total = *startup + (requests - 1) * REQUEST_COST +
-		fetched * (TRANSFER_COST + cpu_tuple_cost + qual_cost->per_tuple) +
-		rows * cpu_tuple_cost;
+		fetched * (TRANSFER_COST + cpu_tuple_cost + qual_cost->per_tuple) + rows * cpu_tuple_cost;
 }
 
 /*
@@ -230,23 +230,21 @@ cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost)
  * it to multiply rows.
  */
 static bool
-note_unique_key(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
-				VariableStatData *vardata)
+note_unique_key(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum, VariableStatData *vardata)
 {
 	RelOptInfo *rel = vardata->rel;
 
 	if (rel != NULL && rel->fdwroutine != NULL && rel->fdw_private != NULL &&
 		rel->fdwroutine->GetForeignRelSize == rel_size && attnum > 0)
 	{
-		Table	   *table = ((Member *) linitial(((RelState *) rel->fdw_private)->members))->table;
-		List	   *key = table->source->key;
+		Table *table = ((Member *) linitial(((RelState *) rel->fdw_private)->members))->table;
+		List  *key = table->source->key;
 
 		if (list_length(key) == 1 && attnum <= table->natts &&
 			linitial(key) == table->columns[attnum - 1])
 			vardata->isunique = true;
 	}
-	return next_relation_stats_hook != NULL &&
-		next_relation_stats_hook(root, rte, attnum, vardata);
+	return next_relation_stats_hook != NULL && next_relation_stats_hook(root, rte, attnum, vardata);
 }
 
 /*

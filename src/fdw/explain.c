@@ -15,13 +15,13 @@
 static void
 explain_text(ForeignScanState *node, RemoteScan *state, ExplainState *es)
 {
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	Table	   *table = linitial(state->tables);
-	Connection *outline = connection_outline(table->serverid);
-	RemoteQuery *query = query_from_spec(state->spec, state->tables);
+	ForeignScan	  *plan = (ForeignScan *) node->ss.ps.plan;
+	Table		  *table = linitial(state->tables);
+	Connection	  *outline = connection_outline(table->serverid);
+	RemoteQuery	  *query = query_from_spec(state->spec, state->tables);
 	StringInfoData label;
-	List	   *params;
-	char	   *text;
+	List		  *params;
+	char		  *text;
 
 	query->on = filter_describe(state->spec->on, plan->fdw_exprs);
 	query->where = filter_describe(state->spec->where, plan->fdw_exprs);

@@ -57,7 +57,7 @@ makini_fdw_handler(PG_FUNCTION_ARGS)
 static Datum
 validate(const char *wrapper, FunctionCallInfo fcinfo)
 {
-	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
 
 	options_validate(connector_of_wrapper(wrapper)->options, options, PG_GETARG_OID(1));
 	PG_RETURN_VOID();

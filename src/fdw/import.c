@@ -40,7 +40,7 @@ PG_FUNCTION_INFO_V1(makini_comment_tables);
 
 /* Comments found by the last import of this session; its own context. */
 static MemoryContext found_cxt = NULL;
-static List *found_tables = NIL;	/* of DiscoveredTable * */
+static List			*found_tables = NIL; /* of DiscoveredTable * */
 
 /* ---------------------------------------------------------------------
  * What is asked for
@@ -56,7 +56,7 @@ lower_name(const char *name)
 static bool
 named_in(List *table_list, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, table_list)
 	{
@@ -70,23 +70,23 @@ named_in(List *table_list, const char *name)
 static void
 check_names(const Connector *connector, ImportForeignSchemaStmt *stmt)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, stmt->table_list)
 	{
-		const char *name = ((RangeVar *) lfirst(lc))->relname;
+		const char	 *name = ((RangeVar *) lfirst(lc))->relname;
 		const Entity *entity = connector_find_entity(connector, name);
-		const char *nearest;
+		const char	 *nearest;
 
 		/* Tables are created with names in lower case; PostgreSQL compares them as they are. */
 		if (entity != NULL && strcmp(lower_name(entity->name), name) == 0)
 			continue;
 		nearest = entity ? lower_name(entity->name) : connector_nearest_entity(connector, name);
 		ereport(ERROR,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("there is no remote table \"%s\"", name),
-				 nearest ? errhint("Perhaps you meant \"%s\".", nearest) :
-				 errhint("IMPORT FOREIGN SCHEMA without LIMIT TO brings all tables there are.")));
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND), errmsg("there is no remote table \"%s\"", name),
+				 nearest ?
+					 errhint("Perhaps you meant \"%s\".", nearest) :
+					 errhint("IMPORT FOREIGN SCHEMA without LIMIT TO brings all tables there are.")));
 	}
 }
 
@@ -98,20 +98,19 @@ check_version(ImportForeignSchemaStmt *stmt)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 			 errmsg("there is no version \"%s\"", stmt->remote_schema),
-			 errhint("The remote schema is the API version. Versions known: %s.",
-					 MAKINI_API_VERSION)));
+			 errhint("The remote schema is the API version. Versions known: %s.", MAKINI_API_VERSION)));
 }
 
 static List *
 wanted_entities(const Connector *connector, ImportForeignSchemaStmt *stmt)
 {
-	List	   *wanted = NIL;
-	int			n;
+	List		 *wanted = NIL;
+	int			  n;
 	const Entity *entities = connector->entities(&n);
 
 	for (int i = 0; i < n; i++)
 	{
-		bool		named = named_in(stmt->table_list, entities[i].name);
+		bool named = named_in(stmt->table_list, entities[i].name);
 
 		if (stmt->list_type == FDW_IMPORT_SCHEMA_ALL ||
 			named == (stmt->list_type == FDW_IMPORT_SCHEMA_LIMIT_TO))
@@ -124,11 +123,11 @@ static void
 read_import_options(ImportRequest *request, List *options)
 {
 	static const char *const names[] = {"custom_fields", "probe", "display"};
-	ListCell   *lc;
+	ListCell				*lc;
 
 	foreach(lc, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
+		DefElem *option = lfirst_node(DefElem, lc);
 
 		if (strcmp(option->defname, "custom_fields") == 0)
 			request->custom_fields = defGetBoolean(option);
@@ -147,7 +146,7 @@ read_import_options(ImportRequest *request, List *options)
 		}
 		else
 		{
-			Nearest		nearest;
+			Nearest nearest;
 
 			nearest_init(&nearest, option->defname);
 			for (int i = 0; i < (int) lengthof(names); i++)
@@ -156,8 +155,8 @@ read_import_options(ImportRequest *request, List *options)
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\"", option->defname),
 					 nearest_found(&nearest) ?
-					 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
-					 errhint("Valid options in this context are: custom_fields, probe, display.")));
+						 errhint("Perhaps you meant the option \"%s\".", nearest_found(&nearest)) :
+						 errhint("Valid options in this context are: custom_fields, probe, display.")));
 		}
 	}
 }
@@ -200,17 +199,18 @@ static char *
 column_local_name(const DiscoveredColumn *column)
 {
 	return column->display ? psprintf("%s_display", lower_name(column->name)) :
-		lower_name(column->name);
+							 lower_name(column->name);
 }
 
 static void
 append_column(StringInfo out, const DiscoveredColumn *column)
 {
-	char	   *name = column_local_name(column);
+	char *name = column_local_name(column);
 
 	appendStringInfo(out, "\n\t%s %s", quote_identifier(name),
-					 column->display ? "text" :
-					 column->type ? column->type : type_of_kind(column->kind));
+					 column->display  ? "text" :
+						 column->type ? column->type :
+										type_of_kind(column->kind));
 	if (column->display)
 		appendStringInfo(out, " OPTIONS (column_name %s, display 'true')",
 						 quote_literal_cstr(column->name));
@@ -224,7 +224,7 @@ static char *
 create_statement(const Connector *connector, const DiscoveredTable *table, const char *server_name)
 {
 	StringInfoData out;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "CREATE FOREIGN TABLE %s (",
@@ -248,7 +248,7 @@ static void
 report_left_out(const DiscoveredTable *table)
 {
 	StringInfoData names;
-	ListCell   *lc;
+	ListCell	  *lc;
 
 	if (table->left_out == NIL)
 		return;
@@ -258,8 +258,8 @@ report_left_out(const DiscoveredTable *table)
 	ereport(NOTICE,
 			(errmsg_plural("%d column of \"%s\" left out, because this role cannot read it",
 						   "%d columns of \"%s\" left out, because this role cannot read them",
-						   list_length(table->left_out),
-						   list_length(table->left_out), table->entity->name),
+						   list_length(table->left_out), list_length(table->left_out),
+						   table->entity->name),
 			 errdetail("%s", names.data)));
 }
 
@@ -267,18 +267,15 @@ static void
 report_refused(const DiscoveredTable *table)
 {
 	ereport(NOTICE,
-			(errmsg("table \"%s\" left out, because this role cannot read it",
-					table->entity->name),
-			 table->refused->remote_message ?
-			 errdetail("%s", table->refused->remote_message) : 0));
+			(errmsg("table \"%s\" left out, because this role cannot read it", table->entity->name),
+			 table->refused->remote_message ? errdetail("%s", table->refused->remote_message) : 0));
 }
 
 static void
 remember_found(List *tables)
 {
 	if (found_cxt == NULL)
-		found_cxt = AllocSetContextCreate(TopMemoryContext, "makini import",
-										  ALLOCSET_SMALL_SIZES);
+		found_cxt = AllocSetContextCreate(TopMemoryContext, "makini import", ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(found_cxt);
 	found_tables = tables;
 }
@@ -286,9 +283,9 @@ remember_found(List *tables)
 static List *
 discover(const Connector *connector, Oid serverid, ImportRequest *request)
 {
-	Connection *conn;
+	Connection	 *conn;
 	MemoryContext old;
-	List	   *tables;
+	List		 *tables;
 
 	if (connector->discovers_locally || (!request->probe && !request->custom_fields))
 		conn = connection_outline(serverid);
@@ -321,10 +318,10 @@ List *
 schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 {
 	const Connector *connector = connector_of_server(serverid);
-	ForeignServer *server = GetForeignServer(serverid);
-	ImportRequest request = {.custom_fields = true,.probe = true};
-	List	   *statements = NIL;
-	ListCell   *lc;
+	ForeignServer	*server = GetForeignServer(serverid);
+	ImportRequest	 request = {.custom_fields = true, .probe = true};
+	List			*statements = NIL;
+	ListCell		*lc;
 
 	check_version(stmt);
 	check_names(connector, stmt);
@@ -340,8 +337,7 @@ schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 			continue;
 		}
 		report_left_out(table);
-		statements = lappend(statements, create_statement(connector, table,
-														   server->servername));
+		statements = lappend(statements, create_statement(connector, table, server->servername));
 	}
 	return statements;
 }
@@ -354,12 +350,12 @@ schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 static const char *
 found_comment(const Entity *entity, const char *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, found_tables)
 	{
 		DiscoveredTable *table = lfirst(lc);
-		ListCell   *lc2;
+		ListCell		*lc2;
 
 		if (table->entity != entity)
 			continue;
@@ -382,17 +378,17 @@ column_comment(const Entity *entity, const SourceColumn *column)
 	if (column->display)
 		return psprintf("display text of %s", column->name);
 	return known != NULL && known->comment != NULL ? known->comment :
-		found_comment(entity, column->name);
+													 found_comment(entity, column->name);
 }
 
 /* Comments a table and its columns from the catalogue; false where that doesn't know it. */
 static bool
 comment_table(Oid relid)
 {
-	Oid			serverid = GetForeignServerIdByRelId(relid);
+	Oid					serverid = GetForeignServerIdByRelId(relid);
 	ForeignDataWrapper *wrapper = GetForeignDataWrapper(GetForeignServer(serverid)->fdwid);
-	const Entity *entity;
-	Table	   *table;
+	const Entity	   *entity;
+	Table			   *table;
 
 	if (connector_of_wrapper(wrapper->fdwname) == NULL)
 		return false;
@@ -422,8 +418,8 @@ comment_table(Oid relid)
 Datum
 makini_comment_imported(PG_FUNCTION_ARGS)
 {
-	List	   *relids = NIL;
-	ListCell   *lc;
+	List		 *relids = NIL;
+	ListCell	 *lc;
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
@@ -438,9 +434,8 @@ makini_comment_imported(PG_FUNCTION_ARGS)
 	{
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
-			bool		isnull;
-			Datum		objid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
-											  &isnull);
+			bool  isnull;
+			Datum objid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 			MemoryContext old = MemoryContextSwitchTo(caller);
 
 			relids = list_append_unique_oid(relids, DatumGetObjectId(objid));
@@ -487,13 +482,13 @@ foreign_tables_of(Oid namespace)
 Datum
 makini_comment_tables(PG_FUNCTION_ARGS)
 {
-	Oid			namespace = get_namespace_oid(NameStr(*PG_GETARG_NAME(0)), false);
-	int			n = 0;
-	ListCell   *lc;
+	Oid namespace = get_namespace_oid(NameStr(*PG_GETARG_NAME(0)), false);
+	int		  n = 0;
+	ListCell *lc;
 
 	foreach(lc, foreign_tables_of(namespace))
 	{
-		Relation	rel;
+		Relation rel;
 
 		if (!makini_owns_relation(lfirst_oid(lc)))
 			continue;

@@ -23,15 +23,14 @@ static bool
 classify_join_clauses(RelState *state, RelOptInfo *joinrel, JoinType jointype, List *clauses)
 {
 	ConditionContext cx;
-	ListCell   *lc;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 		FilterVerdict verdict = classify_clause(&cx, rinfo);
-		bool		above = IS_OUTER_JOIN(jointype) &&
-			RINFO_IS_PUSHED_DOWN(rinfo, joinrel->relids);
+		bool above = IS_OUTER_JOIN(jointype) && RINFO_IS_PUSHED_DOWN(rinfo, joinrel->relids);
 
 		/* What stands above an outer join, or gates it, is left to the executor. */
 		if (rinfo->pseudoconstant || above)
@@ -53,7 +52,7 @@ static SourceColumn *
 joined_column(ConditionContext *cx, Expr *clause, int side)
 {
 	FilterVerdict verdict;
-	Filter	   *filter = condition_build(cx, clause, &verdict);
+	Filter		 *filter = condition_build(cx, clause, &verdict);
 
 	if (filter == NULL || filter->kind != FILTER_COLUMNS || filter->op != CMP_EQ ||
 		filter->source == filter->other_source)
@@ -65,7 +64,7 @@ static bool
 has_join_column(RelState *state)
 {
 	ConditionContext cx;
-	ListCell   *lc;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, state->join_clauses)
@@ -81,15 +80,15 @@ static bool
 key_is_joined(RelState *state, int side)
 {
 	ConditionContext cx;
-	Member	   *member = list_nth(state->members, side);
-	ListCell   *lc;
+	Member			*member = list_nth(state->members, side);
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, member->table->source->key)
 	{
 		SourceColumn *key = lfirst(lc);
-		bool		found = false;
-		ListCell   *lc2;
+		bool		  found = false;
+		ListCell	 *lc2;
 
 		foreach(lc2, state->join_clauses)
 			found |= joined_column(&cx, lfirst(lc2), side) == key;
@@ -124,7 +123,7 @@ limit_rows(RelOptInfo *joinrel, const RelState *state, const RelOptInfo *first)
 static bool
 is_plain(const RelState *state)
 {
-	Member	   *member;
+	Member *member;
 
 	if (state == NULL || state->join != QUERY_NO_JOIN || state->pseudoconstant)
 		return false;
@@ -140,7 +139,7 @@ is_plain(const RelState *state)
 static bool
 take_conditions(RelState *state, RelState *outer, RelState *inner)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (state->join == QUERY_LEFT_JOIN && (inner->superset != NIL || inner->local != NIL))
 		return false;
@@ -153,19 +152,18 @@ take_conditions(RelState *state, RelState *outer, RelState *inner)
 		return true;
 	}
 	foreach(lc, inner->exact)
-		state->join_clauses = lappend(state->join_clauses,
-									  lfirst_node(RestrictInfo, lc)->clause);
+		state->join_clauses = lappend(state->join_clauses, lfirst_node(RestrictInfo, lc)->clause);
 	return true;
 }
 
 static bool
 only_columns(List *exprs)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, pull_var_clause((Node *) exprs, PVC_INCLUDE_PLACEHOLDERS))
 	{
-		Var		   *var = lfirst(lc);
+		Var *var = lfirst(lc);
 
 		if (!IsA(var, Var) || var->varattno <= 0)
 			return false;
@@ -177,9 +175,9 @@ static RelState *
 make_join(RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel, JoinType jointype,
 		  List *clauses)
 {
-	RelState   *outer = outerrel->fdw_private;
-	RelState   *inner = innerrel->fdw_private;
-	RelState   *state = palloc0(sizeof(RelState));
+	RelState *outer = outerrel->fdw_private;
+	RelState *inner = innerrel->fdw_private;
+	RelState *state = palloc0(sizeof(RelState));
 
 	state->connector = outer->connector;
 	state->outline = outer->outline;
@@ -187,12 +185,11 @@ make_join(RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel, JoinT
 	state->relids = bms_union(outer->relids, inner->relids);
 	state->join = jointype == JOIN_LEFT ? QUERY_LEFT_JOIN : QUERY_INNER_JOIN;
 	if (!take_conditions(state, outer, inner) ||
-		!classify_join_clauses(state, joinrel, jointype, clauses) ||
-		!has_join_column(state))
+		!classify_join_clauses(state, joinrel, jointype, clauses) || !has_join_column(state))
 		return NULL;
 	put_in_order(state);
-	limit_rows(joinrel, state, linitial(state->members) == linitial(outer->members) ?
-			   outerrel : innerrel);
+	limit_rows(joinrel, state,
+			   linitial(state->members) == linitial(outer->members) ? outerrel : innerrel);
 	state->fetched = joinrel->rows;
 	state->width = joinrel->reltarget->width;
 	return state;
@@ -207,13 +204,14 @@ void
 join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel,
 		   JoinType jointype, JoinPathExtraData *extra)
 {
-	RelState   *state;
+	RelState *state;
 
 	if (joinrel->fdw_private != NULL || !makini_enable_pushdown)
 		return;
 	if (jointype != JOIN_INNER && jointype != JOIN_LEFT)
 		return;
-	if (!is_plain(outerrel->fdw_private) || !is_plain(innerrel->fdw_private) || !bms_is_empty(joinrel->lateral_relids))
+	if (!is_plain(outerrel->fdw_private) || !is_plain(innerrel->fdw_private) ||
+		!bms_is_empty(joinrel->lateral_relids))
 		return;
 
 	/* Rechecking a locked row would need the two tables apart. */

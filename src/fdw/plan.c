@@ -59,7 +59,7 @@ static void
 classify_conditions(RelState *state, List *conditions)
 {
 	ConditionContext cx;
-	ListCell   *lc;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, conditions)
@@ -94,8 +94,8 @@ classify_conditions(RelState *state, List *conditions)
 void
 rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	RelState   *state = palloc0(sizeof(RelState));
-	Member	   *member = palloc0(sizeof(Member));
+	RelState *state = palloc0(sizeof(RelState));
+	Member	 *member = palloc0(sizeof(Member));
 
 	member->rti = baserel->relid;
 	member->table = table_open_options(relid);
@@ -148,8 +148,8 @@ all_exact(const RelState *state)
 static List *
 order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page, bool wall_clock)
 {
-	bool		descending = makini_pathkey_descends(pathkey);
-	ListCell   *lc;
+	bool	  descending = makini_pathkey_descends(pathkey);
+	ListCell *lc;
 
 	if (pathkey->pk_nulls_first != descending || pathkey->pk_eclass->ec_has_volatile ||
 		pathkey->pk_opfamily >= FirstGenbkiObjectId)
@@ -157,8 +157,8 @@ order_of_pathkey(PathKey *pathkey, ConditionContext *cx, bool one_page, bool wal
 	foreach(lc, pathkey->pk_eclass->ec_members)
 	{
 		EquivalenceMember *member = lfirst(lc);
-		SourceColumn *column;
-		int			source;
+		SourceColumn	  *column;
+		int				   source;
 
 		if (member->em_is_child)
 			continue;
@@ -177,13 +177,13 @@ static List *
 order_of_query(PlannerInfo *root, RelState *state, bool one_page)
 {
 	ConditionContext cx;
-	List	   *order = NIL;
-	ListCell   *lc;
+	List			*order = NIL;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, root->query_pathkeys)
 	{
-		List	   *item = order_of_pathkey(lfirst(lc), &cx, one_page, state->outline->time_zone != NULL);
+		List *item = order_of_pathkey(lfirst(lc), &cx, one_page, state->outline->time_zone != NULL);
 
 		if (item == NIL)
 			return NIL;
@@ -196,11 +196,11 @@ order_of_query(PlannerInfo *root, RelState *state, bool one_page)
 static bool
 can_page_in_order(const RelState *state)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, state->members)
 	{
-		Member	   *member = lfirst(lc);
+		Member *member = lfirst(lc);
 
 		if (member->table->source->key == NIL)
 			return false;
@@ -211,14 +211,12 @@ can_page_in_order(const RelState *state)
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, double limit)
 {
-	PathExtra  *extra = palloc0(sizeof(PathExtra));
-	double		rows = rel->rows;
-	double		fetched = state->fetched;
-	List	   *pathkeys = order != NIL ? root->query_pathkeys : NIL;
-	QualCost	qual_cost;
-	Cost		startup,
-				total,
-				missing;
+	PathExtra	*extra = palloc0(sizeof(PathExtra));
+	double		 rows = rel->rows;
+	double		 fetched = state->fetched;
+	List		*pathkeys = order != NIL ? root->query_pathkeys : NIL;
+	QualCost	 qual_cost;
+	Cost		 startup, total, missing;
 	ForeignPath *path;
 
 	extra->order = order;
@@ -240,8 +238,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 		total += cost_of_transfer(fetched);
 	if (IS_JOIN_REL(rel))
 		path = makini_create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys,
-											   rel->lateral_relids, NULL, NIL,
-											   list_make1(extra));
+											   rel->lateral_relids, NULL, NIL, list_make1(extra));
 	else
 		path = makini_create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys,
 											  rel->lateral_relids, NULL, list_make1(extra));
@@ -256,12 +253,11 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, List *order, 
 void
 add_plain_and_ordered_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 {
-	double		limit = query_limit(root, rel);
-	bool		one_page;
-	List	   *order;
+	double limit = query_limit(root, rel);
+	bool   one_page;
+	List  *order;
 
-	add_scan_path(root, rel, state, NIL,
-				  all_exact(state) && root->query_pathkeys == NIL ? limit : -1);
+	add_scan_path(root, rel, state, NIL, all_exact(state) && root->query_pathkeys == NIL ? limit : -1);
 	if (!all_exact(state) || root->query_pathkeys == NIL || !makini_enable_pushdown ||
 		!bms_is_empty(rel->lateral_relids))
 		return;
@@ -282,16 +278,14 @@ static void
 add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids outer)
 {
 	ConditionContext cx;
-	ParamPathInfo *info;
-	PathExtra  *extra = palloc0(sizeof(PathExtra));
-	List	   *remote = list_concat_copy(state->exact, state->superset);
-	double		fetched;
-	double		by_key;
-	QualCost	qual_cost;
-	Cost		startup,
-				total,
-				missing;
-	ListCell   *lc;
+	ParamPathInfo	*info;
+	PathExtra		*extra = palloc0(sizeof(PathExtra));
+	List			*remote = list_concat_copy(state->exact, state->superset);
+	double			 fetched;
+	double			 by_key;
+	QualCost		 qual_cost;
+	Cost			 startup, total, missing;
+	ListCell		*lc;
 
 	outer = bms_union(outer, rel->lateral_relids);
 	if (bms_is_empty(outer))
@@ -314,15 +308,15 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, RelState *state, Relids oute
 	startup += missing;
 	total += missing;
 	extra->limit = -1;
-	add_path(rel, (Path *)
-			 makini_create_foreignscan_path(root, rel, NULL, info->ppi_rows, startup, total, NIL,
-											outer, NULL, list_make1(extra)));
+	add_path(rel,
+			 (Path *) makini_create_foreignscan_path(root, rel, NULL, info->ppi_rows, startup,
+													 total, NIL, outer, NULL, list_make1(extra)));
 }
 
 static List *
 add_outer(List *outers, Relids outer)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, outers)
 	{
@@ -336,19 +330,17 @@ add_outer(List *outers, Relids outer)
 static bool
 is_lookup(ConditionContext *cx, RelOptInfo *rel, RestrictInfo *rinfo)
 {
-	return join_clause_is_movable_to(rinfo, rel) &&
-		classify_clause(cx, rinfo) != VERDICT_NEVER;
+	return join_clause_is_movable_to(rinfo, rel) && classify_clause(cx, rinfo) != VERDICT_NEVER;
 }
 
 typedef struct EquivalenceSearch
 {
-	Expr	   *current;		/* the member looked at, NULL: take the next */
-	List	   *done;			/* members looked at before */
+	Expr *current; /* the member looked at, NULL: take the next */
+	List *done;	   /* members looked at before */
 } EquivalenceSearch;
 
 static bool
-next_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em,
-			void *arg)
+next_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em, void *arg)
 {
 	EquivalenceSearch *search = arg;
 
@@ -373,8 +365,8 @@ outers_of_equivalences(PlannerInfo *root, RelOptInfo *rel, ConditionContext *cx,
 		return outers;
 	for (;;)
 	{
-		List	   *clauses;
-		ListCell   *lc;
+		List	 *clauses;
+		ListCell *lc;
 
 		search.current = NULL;
 		clauses = generate_implied_equalities_for_column(root, rel, next_member, &search,
@@ -396,8 +388,8 @@ static void
 add_lookup_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 {
 	ConditionContext cx;
-	List	   *outers = NIL;
-	ListCell   *lc;
+	List			*outers = NIL;
+	ListCell		*lc;
 
 	context_init(&cx, state);
 	foreach(lc, rel->joininfo)
@@ -419,7 +411,7 @@ add_lookup_paths(PlannerInfo *root, RelOptInfo *rel, RelState *state)
 void
 rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
-	RelState   *state = baserel->fdw_private;
+	RelState *state = baserel->fdw_private;
 
 	(void) relid;
 	add_plain_and_ordered_paths(root, baserel, state);
@@ -438,14 +430,14 @@ rel_paths(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 Filter *
 build_where(ConditionContext *cx, List *clauses)
 {
-	List	   *filters = NIL;
-	Filter	   *where;
-	ListCell   *lc;
+	List	 *filters = NIL;
+	Filter	 *where;
+	ListCell *lc;
 
 	foreach(lc, clauses)
 	{
 		FilterVerdict verdict;
-		Filter	   *filter = condition_build(cx, lfirst(lc), &verdict);
+		Filter		 *filter = condition_build(cx, lfirst(lc), &verdict);
 
 		if (filter != NULL)
 			filters = lappend(filters, filter);
@@ -459,8 +451,7 @@ build_where(ConditionContext *cx, List *clauses)
 }
 
 static void
-add_output(Spec *spec, AggregateKind aggregate, int source, AttrNumber attnum, int slot,
-		   bool divisor)
+add_output(Spec *spec, AggregateKind aggregate, int source, AttrNumber attnum, int slot, bool divisor)
 {
 	OutputColumn *column = palloc0(sizeof(OutputColumn));
 
@@ -476,9 +467,9 @@ add_output(Spec *spec, AggregateKind aggregate, int source, AttrNumber attnum, i
 static void
 output_table(Spec *spec, RelOptInfo *rel, const RelState *state, List *local)
 {
-	Table	   *table = ((Member *) linitial(state->members))->table;
-	Bitmapset  *needed = NULL;
-	bool		whole_row;
+	Table	  *table = ((Member *) linitial(state->members))->table;
+	Bitmapset *needed = NULL;
+	bool	   whole_row;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &needed);
 	pull_varattnos((Node *) local, rel->relid, &needed);
@@ -495,20 +486,19 @@ static void
 output_expression(Spec *spec, ConditionContext *cx, Expr *expr, int slot)
 {
 	AggregateKind kind;
-	bool		average;
-	Node	   *column = (Node *) expr;
-	int			source = 0;
+	bool		  average;
+	Node		 *column = (Node *) expr;
+	int			  source = 0;
 
 	if (IsA(expr, Var))
 	{
-		Var		   *var = (Var *) expr;
-		ListCell   *lc;
+		Var		 *var = (Var *) expr;
+		ListCell *lc;
 
 		foreach(lc, cx->members)
 		{
 			if (((Member *) lfirst(lc))->rti == (Index) var->varno)
-				add_output(spec, AGGREGATE_NONE, foreach_current_index(lc), var->varattno, slot,
-						   false);
+				add_output(spec, AGGREGATE_NONE, foreach_current_index(lc), var->varattno, slot, false);
 		}
 		return;
 	}
@@ -530,7 +520,7 @@ output_expression(Spec *spec, ConditionContext *cx, Expr *expr, int slot)
 static void
 output_targets(Spec *spec, ConditionContext *cx, List *targets)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, targets)
 		output_expression(spec, cx, ((TargetEntry *) lfirst(lc))->expr, foreach_current_index(lc));
@@ -540,8 +530,9 @@ output_targets(Spec *spec, ConditionContext *cx, List *targets)
 static List *
 join_targets(RelOptInfo *rel, List *local)
 {
-	List	   *targets = add_to_flat_tlist(NIL, pull_var_clause((Node *) rel->reltarget->exprs,
-																 PVC_RECURSE_PLACEHOLDERS));
+	List *targets =
+		add_to_flat_tlist(NIL,
+						  pull_var_clause((Node *) rel->reltarget->exprs, PVC_RECURSE_PLACEHOLDERS));
 
 	return add_to_flat_tlist(targets, pull_var_clause((Node *) local, PVC_RECURSE_PLACEHOLDERS));
 }
@@ -549,13 +540,13 @@ join_targets(RelOptInfo *rel, List *local)
 static List *
 group_columns(ConditionContext *cx, PlannerInfo *root)
 {
-	List	   *group = NIL;
-	ListCell   *lc;
+	List	 *group = NIL;
+	ListCell *lc;
 
 	foreach(lc, root->parse->groupClause)
 	{
-		Node	   *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
-		int			source;
+		Node *expr = get_sortgroupclause_expr(lfirst(lc), root->processed_tlist);
+		int	  source;
 
 		if (condition_column(cx, expr, &source) != NULL)
 			group = lappend(group, list_make3_int(source, ((Var *) expr)->varattno, 0));
@@ -567,7 +558,7 @@ group_columns(ConditionContext *cx, PlannerInfo *root)
 static void
 split_scan_clauses(ConditionContext *cx, List *scan_clauses, List **remote, List **local)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, scan_clauses)
 	{
@@ -597,12 +588,12 @@ split_state_clauses(const RelState *state, List **remote, List **local)
 static List *
 member_tables(const RelState *state, List **relids)
 {
-	List	   *tables = NIL;
-	ListCell   *lc;
+	List	 *tables = NIL;
+	ListCell *lc;
 
 	foreach(lc, state->members)
 	{
-		Member	   *member = lfirst(lc);
+		Member *member = lfirst(lc);
 
 		tables = lappend(tables, member->table);
 		*relids = lappend_oid(*relids, member->table->relid);
@@ -618,16 +609,16 @@ ForeignScan *
 rel_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List *tlist,
 		 List *scan_clauses, Plan *outer_plan)
 {
-	RelState   *state = rel->fdw_private;
-	RelState   *base = state->grouped ? state->input : state;
-	PathExtra  *extra = linitial(path->fdw_private);
-	Spec		spec = {.limit = extra->limit,.order = extra->order};
+	RelState		*state = rel->fdw_private;
+	RelState		*base = state->grouped ? state->input : state;
+	PathExtra		*extra = linitial(path->fdw_private);
+	Spec			 spec = {.limit = extra->limit, .order = extra->order};
 	ConditionContext cx;
-	List	   *tables;
-	List	   *remote = NIL;
-	List	   *local = NIL;
-	List	   *recheck = NIL;
-	List	   *targets = NIL;
+	List			*tables;
+	List			*remote = NIL;
+	List			*local = NIL;
+	List			*recheck = NIL;
+	List			*targets = NIL;
 
 	(void) relid;
 	context_init(&cx, base);

@@ -28,8 +28,8 @@
 
 typedef struct Budget
 {
-	EState	   *estate;
-	int64		left;
+	EState		  *estate;
+	int64		   left;
 	struct Budget *next;
 } Budget;
 
@@ -57,7 +57,7 @@ forget_budget(void *arg)
 int64 *
 statement_budget(EState *estate)
 {
-	Budget	   *budget;
+	Budget				  *budget;
 	MemoryContextCallback *callback;
 
 	if (makini_max_requests_per_query == 0)
@@ -92,7 +92,7 @@ void
 scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	RemoteScan *state = palloc0(sizeof(RemoteScan));
+	RemoteScan	*state = palloc0(sizeof(RemoteScan));
 
 	node->fdw_state = state;
 	state->spec = spec_from_list(plan->fdw_private, &state->tables);
@@ -100,15 +100,15 @@ scan_begin(ForeignScanState *node, int eflags)
 		return;
 	table_refuse_read(linitial(state->tables));
 	state->exprs = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
-	state->cxt = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "makini scan",
-									   ALLOCSET_DEFAULT_SIZES);
+	state->cxt =
+		AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "makini scan", ALLOCSET_DEFAULT_SIZES);
 	state->row_cxt = AllocSetContextCreate(state->cxt, "makini row", ALLOCSET_DEFAULT_SIZES);
 }
 
 static void
 open_connection(ForeignScanState *node, RemoteScan *state)
 {
-	Table	   *table = linitial(state->tables);
+	Table		 *table = linitial(state->tables);
 	MemoryContext old = MemoryContextSwitchTo(state->cxt);
 
 	state->conn = connection_open(table->serverid, makini_scan_user(node), REMOTE_USE_SCAN);
@@ -141,14 +141,15 @@ holds_whole_result(const RemoteScan *state)
 {
 	if (!state->bound)
 		return false;
-	return state->never || state->empty || (state->pages == 1 && state->page != NULL && !state->page->has_more);
+	return state->never || state->empty ||
+		(state->pages == 1 && state->page != NULL && !state->page->has_more);
 }
 
 /* A disjunction of nothing. */
 static Filter *
 nothing_passes(void)
 {
-	Filter	   *filter = palloc0(sizeof(Filter));
+	Filter *filter = palloc0(sizeof(Filter));
 
 	filter->kind = FILTER_OR;
 	return filter;
@@ -168,12 +169,12 @@ gives_row_of_nothing(const RemoteQuery *query)
 static void
 bind_query(ForeignScanState *node, RemoteScan *state)
 {
-	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-	MemoryContext cxt = AllocSetContextCreate(state->cxt, "makini query", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
+	ExprContext	  *econtext = node->ss.ps.ps_ExprContext;
+	MemoryContext  cxt = AllocSetContextCreate(state->cxt, "makini query", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext  old = MemoryContextSwitchTo(cxt);
 	StringInfoData fingerprint;
-	RemoteQuery *query = query_from_spec(state->spec, state->tables);
-	bool		never = false;
+	RemoteQuery	  *query = query_from_spec(state->spec, state->tables);
+	bool		   never = false;
 
 	initStringInfo(&fingerprint);
 	query->on = filter_bind(state->spec->on, state->exprs, econtext, &fingerprint, &never);
@@ -235,9 +236,9 @@ next_page(RemoteScan *state)
 TupleTableSlot *
 scan_iterate(ForeignScanState *node)
 {
-	RemoteScan *state = node->fdw_state;
+	RemoteScan	   *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	MemoryContext old;
+	MemoryContext	old;
 
 	ExecClearTuple(slot);
 	if (!state->running)
@@ -252,8 +253,8 @@ scan_iterate(ForeignScanState *node)
 	}
 	MemoryContextReset(state->row_cxt);
 	old = MemoryContextSwitchTo(state->row_cxt);
-	decoder_row(state->decoder, state->page, state->row++, state->pages,
-				slot->tts_values, slot->tts_isnull);
+	decoder_row(state->decoder, state->page, state->row++, state->pages, slot->tts_values,
+				slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	return ExecStoreVirtualTuple(slot);
 }

@@ -20,27 +20,27 @@
 
 enum SpecItem
 {
-	SPEC_RELIDS,				/* OidList */
-	SPEC_FLAGS,					/* IntList: join, joined_once, grouped */
-	SPEC_ON,					/* filter */
-	SPEC_WHERE,					/* filter */
-	SPEC_COLUMNS,				/* List of IntList: aggregate, source, attnum, slot, divisor */
-	SPEC_GROUP,					/* List of IntList: source, attnum, descending */
-	SPEC_ORDER,					/* the same */
-	SPEC_LIMIT					/* Float */
+	SPEC_RELIDS,  /* OidList */
+	SPEC_FLAGS,	  /* IntList: join, joined_once, grouped */
+	SPEC_ON,	  /* filter */
+	SPEC_WHERE,	  /* filter */
+	SPEC_COLUMNS, /* List of IntList: aggregate, source, attnum, slot, divisor */
+	SPEC_GROUP,	  /* List of IntList: source, attnum, descending */
+	SPEC_ORDER,	  /* the same */
+	SPEC_LIMIT	  /* Float */
 };
 
 enum FilterItem
 {
-	FILTER_ITEM_HEAD,			/* IntList: kind, op, source, attnum, other source, other attnum */
-	FILTER_ITEM_VALUES,			/* IntList: param, is array; one pair a value */
-	FILTER_ITEM_ARGS			/* List of filters */
+	FILTER_ITEM_HEAD,	/* IntList: kind, op, source, attnum, other source, other attnum */
+	FILTER_ITEM_VALUES, /* IntList: param, is array; one pair a value */
+	FILTER_ITEM_ARGS	/* List of filters */
 };
 
 static AttrNumber
 attnum_of(List *tables, int source, const SourceColumn *column)
 {
-	Table	   *table;
+	Table *table;
 
 	if (column == NULL)
 		return InvalidAttrNumber;
@@ -56,10 +56,10 @@ attnum_of(List *tables, int source, const SourceColumn *column)
 static List *
 filter_to_list(const Filter *filter, List *tables)
 {
-	List	   *head;
-	List	   *values = NIL;
-	List	   *args = NIL;
-	ListCell   *lc;
+	List	 *head;
+	List	 *values = NIL;
+	List	 *args = NIL;
+	ListCell *lc;
 
 	if (filter == NULL)
 		return NIL;
@@ -83,16 +83,16 @@ static SourceColumn *
 column_of(List *tables, int source, int attnum)
 {
 	return attnum == InvalidAttrNumber ? NULL :
-		((Table *) list_nth(tables, source))->columns[attnum - 1];
+										 ((Table *) list_nth(tables, source))->columns[attnum - 1];
 }
 
 static Filter *
 filter_from_list(List *list, List *tables)
 {
-	List	   *head;
-	List	   *values;
-	Filter	   *filter;
-	ListCell   *lc;
+	List	 *head;
+	List	 *values;
+	Filter	 *filter;
+	ListCell *lc;
 
 	if (list == NIL)
 		return NULL;
@@ -122,8 +122,8 @@ filter_from_list(List *list, List *tables)
 static List *
 open_tables(List *relids)
 {
-	List	   *tables = NIL;
-	ListCell   *lc;
+	List	 *tables = NIL;
+	ListCell *lc;
 
 	foreach(lc, relids)
 		tables = lappend(tables, table_open_options(lfirst_oid(lc)));
@@ -137,21 +137,20 @@ open_tables(List *relids)
 List *
 spec_to_list(const Spec *spec, List *tables)
 {
-	List	   *columns = NIL;
-	ListCell   *lc;
-	List	   *list;
+	List	 *columns = NIL;
+	ListCell *lc;
+	List	 *list;
 
 	foreach(lc, spec->columns)
 	{
 		OutputColumn *column = lfirst(lc);
 
-		columns = lappend(columns, list_make5_int(column->aggregate, column->source,
-												  column->attnum, column->slot, column->divisor));
+		columns = lappend(columns,
+						  list_make5_int(column->aggregate, column->source, column->attnum,
+										 column->slot, column->divisor));
 	}
-	list = list_make4(spec->relids,
-					  list_make3_int(spec->join, spec->joined_once, spec->grouped),
-					  filter_to_list(spec->on, tables),
-					  filter_to_list(spec->where, tables));
+	list = list_make4(spec->relids, list_make3_int(spec->join, spec->joined_once, spec->grouped),
+					  filter_to_list(spec->on, tables), filter_to_list(spec->where, tables));
 	list = lappend(list, columns);
 	list = lappend(list, spec->group);
 	list = lappend(list, spec->order);
@@ -167,9 +166,9 @@ spec_to_list(const Spec *spec, List *tables)
 Spec *
 spec_from_list(List *list, List **tables)
 {
-	Spec	   *spec = palloc0(sizeof(Spec));
-	List	   *flags = list_nth(list, SPEC_FLAGS);
-	ListCell   *lc;
+	Spec	 *spec = palloc0(sizeof(Spec));
+	List	 *flags = list_nth(list, SPEC_FLAGS);
+	ListCell *lc;
 
 	spec->relids = list_nth(list, SPEC_RELIDS);
 	*tables = open_tables(spec->relids);
@@ -180,7 +179,7 @@ spec_from_list(List *list, List **tables)
 	spec->where = filter_from_list(list_nth(list, SPEC_WHERE), *tables);
 	foreach(lc, (List *) list_nth(list, SPEC_COLUMNS))
 	{
-		List	   *item = lfirst(lc);
+		List		 *item = lfirst(lc);
 		OutputColumn *column = palloc0(sizeof(OutputColumn));
 
 		column->aggregate = list_nth_int(item, 0);

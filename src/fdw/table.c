@@ -77,11 +77,11 @@ kinds_agree(ValueKind declared, ValueKind remote)
 static SourceColumn *
 make_column(Form_pg_attribute attr, List *options, const Entity *entity)
 {
-	SourceColumn *column = palloc0(sizeof(SourceColumn));
-	const char *name = option_text(options, "column_name");
+	SourceColumn	   *column = palloc0(sizeof(SourceColumn));
+	const char		   *name = option_text(options, "column_name");
 	const EntityColumn *known = NULL;
-	int32		typmod = attr->atttypmod;
-	Oid			type = getBaseTypeAndTypmod(attr->atttypid, &typmod);
+	int32				typmod = attr->atttypmod;
+	Oid					type = getBaseTypeAndTypmod(attr->atttypid, &typmod);
 
 	column->name = pstrdup(name != NULL ? name : NameStr(attr->attname));
 	column->display = option_bool(options, "display", false);
@@ -125,8 +125,8 @@ find_by_remote_name(Table *table, const char *name)
 static SourceColumn *
 key_column(Table *table, const char *name)
 {
-	SourceColumn *column = find_by_remote_name(table, name);
-	const Entity *entity = table->source->catalogue;
+	SourceColumn	   *column = find_by_remote_name(table, name);
+	const Entity	   *entity = table->source->catalogue;
 	const EntityColumn *known = entity ? entity_find_column(entity, name) : NULL;
 
 	if (column != NULL && (known == NULL || kinds_agree(column->kind, known->kind)))
@@ -148,8 +148,8 @@ key_column(Table *table, const char *name)
 static void
 set_key(Table *table, const char *text)
 {
-	List	   *names;
-	ListCell   *lc;
+	List	 *names;
+	ListCell *lc;
 
 	if (text == NULL && table->source->catalogue != NULL)
 		text = table->source->catalogue->key;
@@ -179,10 +179,10 @@ Table *
 table_open_options(Oid relid)
 {
 	ForeignTable *foreign = GetForeignTable(relid);
-	Relation	rel = table_open(relid, NoLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	Table	   *table = palloc0(sizeof(Table));
-	Source	   *source = palloc0(sizeof(Source));
+	Relation	  rel = table_open(relid, NoLock);
+	TupleDesc	  desc = RelationGetDescr(rel);
+	Table		 *table = palloc0(sizeof(Table));
+	Source		 *source = palloc0(sizeof(Source));
 
 	table->relid = relid;
 	table->serverid = foreign->serverid;
@@ -204,8 +204,8 @@ table_open_options(Oid relid)
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
 
 		if (!attr->attisdropped)
-			table->columns[i] = make_column(attr, GetForeignColumnOptions(relid, i + 1),
-											source->catalogue);
+			table->columns[i] =
+				make_column(attr, GetForeignColumnOptions(relid, i + 1), source->catalogue);
 	}
 	table_close(rel, NoLock);
 	set_key(table, option_text(foreign->options, "key"));
@@ -220,7 +220,7 @@ void
 table_refuse_read(const Table *table)
 {
 	const Entity *entity = table->source->catalogue;
-	const char *name;
+	const char	 *name;
 
 	if (entity == NULL || entity->access == ENTITY_TABLE)
 		return;
@@ -246,9 +246,9 @@ table_refuse_read(const Table *table)
 							get_rel_name(table->relid)),
 					 errdetail("The remote side imports these records and has no way to read them back."),
 					 entity->parent != NULL ?
-					 errhint("Use INSERT on a foreign table of \"%s\", which holds these rows in \"%s\".",
-							 entity->parent, entity->parent_member) :
-					 errhint("Use INSERT; it creates or replaces a record.")));
+						 errhint("Use INSERT on a foreign table of \"%s\", which holds these rows in \"%s\".",
+								 entity->parent, entity->parent_member) :
+						 errhint("Use INSERT; it creates or replaces a record.")));
 			break;
 		case ENTITY_SESSION:
 			ereport(ERROR,
@@ -267,11 +267,8 @@ double
 size_class_rows(const Table *table)
 {
 	static const double rows[] = {
-		[SIZE_TINY] = 100,
-		[SIZE_SMALL] = 1000,
-		[SIZE_MEDIUM] = 50000,
-		[SIZE_LARGE] = 1000000,
-		[SIZE_HUGE] = 10000000,
+		[SIZE_TINY] = 100,		[SIZE_SMALL] = 1000,	[SIZE_MEDIUM] = 50000,
+		[SIZE_LARGE] = 1000000, [SIZE_HUGE] = 10000000,
 	};
 
 	return table->source->catalogue ? rows[table->source->catalogue->size] : 10000;

@@ -28,9 +28,9 @@
 
 typedef struct Binding
 {
-	List	   *exprs;			/* of ExprState * */
+	List		*exprs; /* of ExprState * */
 	ExprContext *econtext;
-	StringInfo	fingerprint;
+	StringInfo	 fingerprint;
 } Binding;
 
 /* ---------------------------------------------------------------------
@@ -39,18 +39,16 @@ typedef struct Binding
  */
 
 /* Digits before the point that numbers of remote systems can have, and more. */
-#define MAX_DIGITS		38
+#define MAX_DIGITS 38
 
 /* Years that the text form "YYYY-MM-DD" can say. */
-#define FIRST_JDATE		(date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE)
-#define LAST_JDATE		(date2j(9999, 12, 31) - POSTGRES_EPOCH_JDATE)
+#define FIRST_JDATE (date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE)
+#define LAST_JDATE (date2j(9999, 12, 31) - POSTGRES_EPOCH_JDATE)
 
 static char *
 date_text(DateADT date, ValueRange *range)
 {
-	int			y,
-				m,
-				d;
+	int y, m, d;
 
 	if (date > LAST_JDATE || date < FIRST_JDATE)
 	{
@@ -65,7 +63,7 @@ static char *
 timestamp_text(Timestamp ts, ValueRange *range)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	/* A day is kept to both ends: bounds are widened by one. */
 	if (ts >= (Timestamp) (LAST_JDATE - 2) * USECS_PER_DAY ||
@@ -83,12 +81,12 @@ timestamp_text(Timestamp ts, ValueRange *range)
 static char *
 moment_text(Datum datum, Oid type, ValueRange *range)
 {
-	int			overflow;
+	int overflow;
 
 	/* What overflows becomes infinite. */
 	return timestamp_text(type == DATEOID ?
-						  date2timestamptz_opt_overflow(DatumGetDateADT(datum), &overflow) :
-						  timestamp2timestamptz_opt_overflow(DatumGetTimestamp(datum), &overflow),
+							  date2timestamptz_opt_overflow(DatumGetDateADT(datum), &overflow) :
+							  timestamp2timestamptz_opt_overflow(DatumGetTimestamp(datum), &overflow),
 						  range);
 }
 
@@ -99,8 +97,8 @@ moment_text(Datum datum, Oid type, ValueRange *range)
 static char *
 day_text(Datum datum, Oid type, CompareOp op, ValueRange *range)
 {
-	Timestamp	ts = DatumGetTimestamp(datum);
-	int64		day;
+	Timestamp ts = DatumGetTimestamp(datum);
+	int64	  day;
 
 	if (ts > (Timestamp) (LAST_JDATE + 2) * USECS_PER_DAY ||
 		ts < (Timestamp) (FIRST_JDATE - 2) * USECS_PER_DAY)
@@ -120,8 +118,8 @@ day_text(Datum datum, Oid type, CompareOp op, ValueRange *range)
 static char *
 numeric_text(Datum datum, ValueRange *range)
 {
-	char	   *text = numeric_normalize(DatumGetNumeric(datum));
-	size_t		digits = strcspn(text + (text[0] == '-'), ".");
+	char  *text = numeric_normalize(DatumGetNumeric(datum));
+	size_t digits = strcspn(text + (text[0] == '-'), ".");
 
 	if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0)
 		*range = VALUE_ABOVE_ALL;
@@ -135,8 +133,8 @@ numeric_text(Datum datum, ValueRange *range)
 static char *
 output_text(Datum datum, Oid type)
 {
-	Oid			output;
-	bool		varlena;
+	Oid	 output;
+	bool varlena;
 
 	getTypeOutputInfo(type, &output, &varlena);
 	return OidOutputFunctionCall(output, datum);
@@ -147,9 +145,10 @@ static FilterValue *
 make_value(const Filter *filter, Datum datum, Oid declared)
 {
 	FilterValue *value = palloc0(sizeof(FilterValue));
-	Oid			type = getBaseType(declared);
-	ValueKind	kind = filter != NULL ? filter->column->kind :
-		type == DATEOID ? VALUE_DATE : VALUE_OTHER;
+	Oid			 type = getBaseType(declared);
+	ValueKind	 kind = filter != NULL ? filter->column->kind :
+		   type == DATEOID			   ? VALUE_DATE :
+										 VALUE_OTHER;
 
 	switch (type)
 	{
@@ -169,9 +168,8 @@ make_value(const Filter *filter, Datum datum, Oid declared)
 			value->text = numeric_text(datum, &value->range);
 			break;
 		case DATEOID:
-			value->text = kind == VALUE_DATE ?
-				date_text(DatumGetDateADT(datum), &value->range) :
-				moment_text(datum, type, &value->range);
+			value->text = kind == VALUE_DATE ? date_text(DatumGetDateADT(datum), &value->range) :
+											   moment_text(datum, type, &value->range);
 			break;
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
@@ -218,17 +216,17 @@ compare_values(const ListCell *a, const ListCell *b)
 static List *
 array_values(const Filter *filter, Datum datum)
 {
-	ArrayType  *array = DatumGetArrayTypeP(datum);
-	Oid			element = ARR_ELEMTYPE(array);
-	List	   *values = NIL;
-	List	   *distinct = NIL;
-	Datum	   *datums;
-	bool	   *nulls;
-	int			n;
-	int16		len;
-	bool		byval;
-	char		align;
-	ListCell   *lc;
+	ArrayType *array = DatumGetArrayTypeP(datum);
+	Oid		   element = ARR_ELEMTYPE(array);
+	List	  *values = NIL;
+	List	  *distinct = NIL;
+	Datum	  *datums;
+	bool	  *nulls;
+	int		   n;
+	int16	   len;
+	bool	   byval;
+	char	   align;
+	ListCell  *lc;
 
 	get_typlenbyvalalign(element, &len, &byval, &align);
 	deconstruct_array(array, element, len, byval, align, &datums, &nulls, &n);
@@ -251,21 +249,21 @@ array_values(const Filter *filter, Datum datum)
 static bool
 bind_values(Binding *binding, const Filter *planned, Filter *bound)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	bound->values = NIL;
 	foreach(lc, planned->values)
 	{
 		PlannedValue *value = lfirst(lc);
-		ExprState  *state = list_nth(binding->exprs, value->param);
-		Oid			type = exprType((Node *) state->expr);
-		bool		isnull;
-		Datum		datum = ExecEvalExpr(state, binding->econtext, &isnull);
+		ExprState	 *state = list_nth(binding->exprs, value->param);
+		Oid			  type = exprType((Node *) state->expr);
+		bool		  isnull;
+		Datum		  datum = ExecEvalExpr(state, binding->econtext, &isnull);
 
 		if (isnull)
 			return false;
 		bound->values = value->array ? array_values(planned, datum) :
-			lappend(bound->values, make_value(planned, datum, type));
+									   lappend(bound->values, make_value(planned, datum, type));
 	}
 	foreach(lc, bound->values)
 	{
@@ -285,9 +283,9 @@ bind_values(Binding *binding, const Filter *planned, Filter *bound)
 static Filter *
 bind(Binding *binding, const Filter *planned, bool negated)
 {
-	Filter	   *bound = palloc(sizeof(Filter));
-	bool		all_needed = (planned->kind == FILTER_AND) != negated;
-	ListCell   *lc;
+	Filter	 *bound = palloc(sizeof(Filter));
+	bool	  all_needed = (planned->kind == FILTER_AND) != negated;
+	ListCell *lc;
 
 	*bound = *planned;
 	if (planned->args == NIL)
@@ -297,7 +295,7 @@ bind(Binding *binding, const Filter *planned, bool negated)
 	}
 	if (planned->kind == FILTER_NOT)
 	{
-		Filter	   *arg = bind(binding, linitial(planned->args), !negated);
+		Filter *arg = bind(binding, linitial(planned->args), !negated);
 
 		bound->args = list_make1(arg);
 		return arg == NULL ? NULL : bound;
@@ -305,7 +303,7 @@ bind(Binding *binding, const Filter *planned, bool negated)
 	bound->args = NIL;
 	foreach(lc, planned->args)
 	{
-		Filter	   *arg = bind(binding, lfirst(lc), negated);
+		Filter *arg = bind(binding, lfirst(lc), negated);
 
 		if (arg != NULL)
 			bound->args = lappend(bound->args, arg);
@@ -323,8 +321,8 @@ Filter *
 filter_bind(const Filter *planned, List *exprs, ExprContext *econtext, StringInfo fingerprint,
 			bool *never)
 {
-	Binding		binding = {.exprs = exprs,.econtext = econtext,.fingerprint = fingerprint};
-	Filter	   *bound;
+	Binding binding = {.exprs = exprs, .econtext = econtext, .fingerprint = fingerprint};
+	Filter *bound;
 
 	if (planned == NULL)
 		return NULL;
@@ -352,21 +350,20 @@ unknown_value(int number)
 static List *
 describe_values(const Filter *planned, List *exprs)
 {
-	List	   *values = NIL;
-	ListCell   *lc;
+	List	 *values = NIL;
+	ListCell *lc;
 
 	foreach(lc, planned->values)
 	{
 		PlannedValue *value = lfirst(lc);
-		Const	   *constant = list_nth(exprs, value->param);
+		Const		 *constant = list_nth(exprs, value->param);
 
 		if (!IsA(constant, Const) || constant->constisnull)
 			values = lappend(values, unknown_value(value->param));
 		else if (value->array)
 			values = list_concat(values, array_values(planned, constant->constvalue));
 		else
-			values = lappend(values, make_value(planned, constant->constvalue,
-														 constant->consttype));
+			values = lappend(values, make_value(planned, constant->constvalue, constant->consttype));
 	}
 	return values;
 }
@@ -379,8 +376,8 @@ describe_values(const Filter *planned, List *exprs)
 Filter *
 filter_describe(const Filter *planned, List *exprs)
 {
-	Filter	   *described;
-	ListCell   *lc;
+	Filter	 *described;
+	ListCell *lc;
 
 	if (planned == NULL)
 		return NULL;
@@ -400,7 +397,7 @@ filter_describe(const Filter *planned, List *exprs)
 bool
 filter_has_unknown(const Filter *filter)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (filter == NULL)
 		return false;
@@ -433,8 +430,8 @@ spec_column(List *tables, int source, int attnum)
 static List *
 query_order(List *orders, List *tables)
 {
-	List	   *result = NIL;
-	ListCell   *lc;
+	List	 *result = NIL;
+	ListCell *lc;
 
 	foreach(lc, orders)
 	{
@@ -456,8 +453,8 @@ query_order(List *orders, List *tables)
 RemoteQuery *
 query_from_spec(const Spec *spec, List *tables)
 {
-	RemoteQuery	   *query = palloc0(sizeof(RemoteQuery));
-	ListCell   *lc;
+	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
+	ListCell	*lc;
 
 	foreach(lc, tables)
 		query->sources = lappend(query->sources, ((Table *) lfirst(lc))->source);
@@ -470,7 +467,7 @@ query_from_spec(const Spec *spec, List *tables)
 	foreach(lc, spec->columns)
 	{
 		OutputColumn *output = lfirst(lc);
-		QueryColumn *column = palloc0(sizeof(QueryColumn));
+		QueryColumn	 *column = palloc0(sizeof(QueryColumn));
 
 		column->aggregate = output->aggregate;
 		column->source = output->source;

@@ -430,7 +430,8 @@ set_options(HttpTransfer *transfer, const RemoteRequest *request)
 	/* Who takes the body may take its time; who sends it may not. */
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 0L);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long) (transfer->target.request_timeout + 999) / 1000);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+					 (long) (transfer->target.request_timeout + 999) / 1000);
 }
 
 HttpTransfer *

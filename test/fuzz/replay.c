@@ -15,9 +15,9 @@ extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int
 replay(const char *path)
 {
-	FILE *file = fopen(path, "rb");
+	FILE	*file = fopen(path, "rb");
 	uint8_t *data;
-	long size;
+	long	 size;
 
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0)
 		return 1;

@@ -19,8 +19,8 @@ static int64_t
 moved(void)
 {
 	const char *path = getenv("MAKINI_CLOCK");
-	int fd;
-	void *map;
+	int			fd;
+	void	   *map;
 
 	if (offset == NULL)
 	{

@@ -30,7 +30,7 @@ versions_elsewhere() { grep -rln PG_VERSION_NUM src | grep -v '^src/compat\.h$';
 long_files() { find src -name '*.[ch]' | xargs wc -l | awk '$2 != "total" && $1 > 1000'; }
 without_comment() { c_files | while read -r file; do head -1 "$file" | grep -q '^/\*' || echo "$file"; done; }
 left_over() { grep -rnE "\\b(TODO|FIXME)\\b|\\bXXX\\b([^'\"]|\$)" Makefile src test sql docs README.md 2>/dev/null | grep -v test/lib/lint.sh; }
-machine_paths() { grep -rnE '(^|[^A-Za-z.])/(work|farm)/' . 2>/dev/null | grep -v test/lib/lint.sh; }
+machine_paths() { grep -rnE '(^|[^A-Za-z.])/(root|mnt)/' . 2>/dev/null | grep -v test/lib/lint.sh; }
 internal_errors() { grep -rnE 'elog\((ERROR|FATAL|WARNING|NOTICE)' src; }
 shell_scripts() { for file in test/run test/dev .ci/run $(find test -name '*.sh'); do bash -n "$file" || return 1; done; }
 

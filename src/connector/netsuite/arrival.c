@@ -20,7 +20,7 @@
 static const char *
 source_name(Reader *reader)
 {
-	Source	   *source = linitial(reader->query->sources);
+	Source *source = linitial(reader->query->sources);
 
 	return source->entity != NULL ? source->entity : "query";
 }
@@ -62,7 +62,7 @@ raise_bad_bytes(Reader *reader)
 	{
 		for (int column = 0; column < reader->page.ncolumns; column++)
 		{
-			Cell	   *cell = cell_at(reader, row, column);
+			Cell *cell = cell_at(reader, row, column);
 
 			if (cell->text != NULL && !pg_verify_mbstr(PG_UTF8, cell->text, cell->len, true))
 				ereport(ERROR,
@@ -78,8 +78,8 @@ raise_bad_bytes(Reader *reader)
 /* Where a conversion is, for the error of one that cannot be done. */
 typedef struct Conversion
 {
-	Reader	   *reader;
-	int64		cell;			/* counted through the page */
+	Reader *reader;
+	int64	cell; /* counted through the page */
 } Conversion;
 
 static void
@@ -89,24 +89,24 @@ conversion_context(void *arg)
 	int			ncolumns = at->reader->page.ncolumns;
 
 	errcontext("column \"%s\" of \"%s\", row " INT64_FORMAT " of the page",
-			   suiteql_column_name(at->reader->query, at->cell % ncolumns),
-			   source_name(at->reader), at->cell / ncolumns + 1);
+			   suiteql_column_name(at->reader->query, at->cell % ncolumns), source_name(at->reader),
+			   at->cell / ncolumns + 1);
 }
 
 /* Cells become text of the database's encoding. */
 static void
 convert_cells(Reader *reader)
 {
-	int64		n = (int64) reader->page.nrows * reader->page.ncolumns;
-	MemoryContext old = MemoryContextSwitchTo(reader->page_cxt);
-	Conversion	at = {.reader = reader};
+	int64				 n = (int64) reader->page.nrows * reader->page.ncolumns;
+	MemoryContext		 old = MemoryContextSwitchTo(reader->page_cxt);
+	Conversion			 at = {.reader = reader};
 	ErrorContextCallback context = {error_context_stack, conversion_context, &at};
 
 	error_context_stack = &context;
 	for (int64 i = 0; i < n; i++)
 	{
-		Cell	   *cell = &reader->page.cells[i];
-		char	   *converted;
+		Cell *cell = &reader->page.cells[i];
+		char *converted;
 
 		at.cell = i;
 		if (cell->text == NULL)
@@ -125,8 +125,8 @@ convert_cells(Reader *reader)
 static void
 decode(Reader *reader, RemoteResponse *response)
 {
-	PageError	error;
-	bool		valid = pg_verify_mbstr(PG_UTF8, response->body, response->body_len, true);
+	PageError error;
+	bool	  valid = pg_verify_mbstr(PG_UTF8, response->body, response->body_len, true);
 
 	if (!page_decode(&reader->page, reader->columns, response->body, response->body_len,
 					 reader->conn->page_size, &error))
@@ -136,14 +136,15 @@ decode(Reader *reader, RemoteResponse *response)
 				 errdetail("Reading \"%s\": %s at byte %zu of %zu.", source_name(reader),
 						   error.message, error.offset, response->body_len),
 				 error.bad_text ?
-				 errhint("Correct the value in NetSuite, or leave the column out.") :
-				 errhint("Run the query again; something in between may have cut or changed the answer."),
+					 errhint("Correct the value in NetSuite, or leave the column out.") :
+					 errhint("Run the query again; something in between may have cut or changed the answer."),
 				 answer_context(reader)));
 	if (!valid)
 		raise_bad_bytes(reader);
 	if (reader->page.count >= 0 && reader->page.count != reader->page.nrows)
-		raise_broken(reader, psprintf("a page says it has " INT64_FORMAT " rows and has %d.",
-									  reader->page.count, reader->page.nrows));
+		raise_broken(reader,
+					 psprintf("a page says it has " INT64_FORMAT " rows and has %d.",
+							  reader->page.count, reader->page.nrows));
 	if (reader->page.total_results >= 0 && reader->page.total_results < reader->page.nrows)
 		raise_broken(reader, "a page has more rows than the whole result.");
 }
@@ -151,7 +152,7 @@ decode(Reader *reader, RemoteResponse *response)
 static int64
 key_of_row(Reader *reader, int row)
 {
-	Cell	   *cell = cell_at(reader, row, reader->order_column[0]);
+	Cell *cell = cell_at(reader, row, reader->order_column[0]);
 
 	if (cell->text == NULL)
 		raise_broken(reader, "a row has no key.");
@@ -163,8 +164,8 @@ same_position(Reader *reader, int row, int other)
 {
 	for (int i = 0; i < list_length(reader->order); i++)
 	{
-		Cell	   *a = cell_at(reader, row, reader->order_column[i]);
-		Cell	   *b = cell_at(reader, other, reader->order_column[i]);
+		Cell *a = cell_at(reader, row, reader->order_column[i]);
+		Cell *b = cell_at(reader, other, reader->order_column[i]);
 
 		if ((a->text == NULL) != (b->text == NULL) || a->len != b->len ||
 			(a->text != NULL && memcmp(a->text, b->text, a->len) != 0))
@@ -181,14 +182,14 @@ same_position(Reader *reader, int row, int other)
 static int
 compare_in_order(const QueryOrder *order, const char *text, const char *other)
 {
-	int			result;
+	int result;
 
 	if (text == NULL || other == NULL)
 		result = (text == NULL) - (other == NULL);
 	else if (order->column->kind == VALUE_INTEGER)
 	{
-		int64		a = pg_strtoint64(text);
-		int64		b = pg_strtoint64(other);
+		int64 a = pg_strtoint64(text);
+		int64 b = pg_strtoint64(other);
 
 		result = (a > b) - (a < b);
 	}
@@ -206,10 +207,9 @@ row_advances(Reader *reader, const Lane *lane, int row)
 	for (int i = 0; i < list_length(reader->order); i++)
 	{
 		int			column = reader->order_column[i];
-		const char *before = row > 0 ? cell_at(reader, row - 1, column)->text :
-			lane->after->values[i];
-		int			behind = compare_in_order(list_nth(reader->order, i),
-											  cell_at(reader, row, column)->text, before);
+		const char *before = row > 0 ? cell_at(reader, row - 1, column)->text : lane->after->values[i];
+		int			behind =
+			compare_in_order(list_nth(reader->order, i), cell_at(reader, row, column)->text, before);
 
 		if (behind != 0)
 			return behind > 0;
@@ -221,8 +221,7 @@ static void
 raise_shared_key(Reader *reader)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
-			 errmsg("rows of \"%s\" share one key", source_name(reader)),
+			(errcode(ERRCODE_FDW_ERROR), errmsg("rows of \"%s\" share one key", source_name(reader)),
 			 errhint("Set the table's option \"key\" to columns that identify a row."),
 			 answer_context(reader)));
 }
@@ -241,18 +240,20 @@ keys_rise(const Reader *reader)
 static void
 check_rising(Reader *reader, Lane *lane)
 {
-	int64		last = lane->position;
-	bool		known = lane->has_position;
+	int64 last = lane->position;
+	bool  known = lane->has_position;
 
 	for (int row = 0; row < reader->page.nrows; row++)
 	{
-		int64		key = key_of_row(reader, row);
+		int64 key = key_of_row(reader, row);
 
 		if (row > 0 && key == last)
 			raise_shared_key(reader);
 		if (known && key <= last)
-			raise_broken(reader, psprintf("the rows do not advance: key " INT64_FORMAT
-										  " came after " INT64_FORMAT ".", key, last));
+			raise_broken(reader,
+						 psprintf("the rows do not advance: key " INT64_FORMAT
+								  " came after " INT64_FORMAT ".",
+								  key, last));
 		last = key;
 		known = true;
 	}
@@ -272,8 +273,10 @@ check_advance(Reader *reader, Lane *lane)
 			continue;
 		if (row > 0 && same_position(reader, row, row - 1))
 			raise_shared_key(reader);
-		raise_broken(reader, psprintf("the rows do not advance: row %d of the page stands before "
-									  "what came before it.", row + 1));
+		raise_broken(reader,
+					 psprintf("the rows do not advance: row %d of the page stands before "
+							  "what came before it.",
+							  row + 1));
 	}
 }
 
@@ -284,16 +287,15 @@ check_advance(Reader *reader, Lane *lane)
 static void
 hold_back_tail(Reader *reader)
 {
-	int			n = reader->page.nrows;
-	int			keep = n - 1;
+	int n = reader->page.nrows;
+	int keep = n - 1;
 
 	while (keep > 0 && same_position(reader, keep - 1, n - 1))
 		keep--;
 	if (keep == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("more rows of \"%s\" share one key than a page can hold",
-						source_name(reader)),
+				 errmsg("more rows of \"%s\" share one key than a page can hold", source_name(reader)),
 				 errhint("Set the table's option \"key\" to columns that identify a row.")));
 	reader->page.nrows = keep;
 }
@@ -301,8 +303,8 @@ hold_back_tail(Reader *reader)
 static void
 set_position(Reader *reader, Lane *lane)
 {
-	int			n = list_length(reader->order);
-	int			row = reader->page.nrows - 1;
+	int			  n = list_length(reader->order);
+	int			  row = reader->page.nrows - 1;
 	MemoryContext old;
 
 	MemoryContextReset(lane->cxt);
@@ -311,7 +313,7 @@ set_position(Reader *reader, Lane *lane)
 	lane->after->n = n;
 	for (int i = 0; i < n; i++)
 	{
-		Cell	   *cell = cell_at(reader, row, reader->order_column[i]);
+		Cell *cell = cell_at(reader, row, reader->order_column[i]);
 
 		lane->after->values[i] = cell->text == NULL ? NULL : pnstrdup(cell->text, cell->len);
 	}
@@ -325,7 +327,7 @@ set_position(Reader *reader, Lane *lane)
 static bool
 cut_at_high(Reader *reader, Lane *lane)
 {
-	int			n = reader->page.nrows;
+	int n = reader->page.nrows;
 
 	if (!lane->has_high)
 		return false;
@@ -340,7 +342,7 @@ cut_at_high(Reader *reader, Lane *lane)
 static void
 take_keyset_page(Reader *reader, Lane *lane, bool more)
 {
-	bool		cut;
+	bool cut;
 
 	check_advance(reader, lane);
 	if (more && reader->page.nrows == 0)
@@ -348,8 +350,8 @@ take_keyset_page(Reader *reader, Lane *lane, bool more)
 	cut = cut_at_high(reader, lane);
 	if (more && !cut && !reader->unique)
 		hold_back_tail(reader);
-	lane->remaining = reader->page.total_results < 0 ? -1 :
-		reader->page.total_results - reader->page.nrows;
+	lane->remaining =
+		reader->page.total_results < 0 ? -1 : reader->page.total_results - reader->page.nrows;
 	if (!more || cut || reader_has_enough(reader, reader->delivered + reader->page.nrows))
 	{
 		lane->finished = true;
@@ -367,17 +369,18 @@ take_keyset_page(Reader *reader, Lane *lane, bool more)
 static void
 check_offset(Reader *reader, const Lane *lane)
 {
-	int64		total = reader->page.total_results;
+	int64 total = reader->page.total_results;
 
 	if (reader->page.offset >= 0 && reader->page.offset != lane->offset)
-		raise_broken(reader, psprintf("a page begins at row " INT64_FORMAT " instead of " INT64_FORMAT ".",
-									  reader->page.offset, lane->offset));
-	if (lane->offset > 0 && lane->remaining >= 0 && total >= 0 &&
-		total != lane->offset + lane->remaining)
+		raise_broken(reader,
+					 psprintf("a page begins at row " INT64_FORMAT " instead of " INT64_FORMAT ".",
+							  reader->page.offset, lane->offset));
+	if (lane->offset > 0 && lane->remaining >= 0 && total >= 0 && total != lane->offset + lane->remaining)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("\"%s\" changed while it was read", source_name(reader)),
-				 errdetail("The result had " INT64_FORMAT " rows at first and has " INT64_FORMAT " now, so that some may be missed.",
+				 errdetail("The result had " INT64_FORMAT " rows at first and has " INT64_FORMAT
+						   " now, so that some may be missed.",
 						   lane->offset + lane->remaining, total),
 				 errhint("Run the query again, or set the table's option \"key\" to columns that identify a row: then it is read in a way that changes do not disturb."),
 				 answer_context(reader)));
@@ -391,16 +394,14 @@ take_offset_page(Reader *reader, Lane *lane, bool more)
 		(reader->query->limit < 0 || reader->query->limit > SUITEQL_MAX_ROWS))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("\"%s\" has more rows than NetSuite gives for one query",
-						source_name(reader)),
+				 errmsg("\"%s\" has more rows than NetSuite gives for one query", source_name(reader)),
 				 errdetail("The result has " INT64_FORMAT " rows, of which %d can be reached.",
 						   reader->page.total_results, SUITEQL_MAX_ROWS),
 				 errhint("Set the table's option \"key\" to columns that identify a row, so that it can be read in parts, or narrow the query.")));
 	if (more && reader->page.nrows != reader->conn->page_size)
 		raise_broken(reader, "a page is short while the result goes on.");
 	lane->offset += reader->page.nrows;
-	lane->remaining = reader->page.total_results < 0 ? -1 :
-		reader->page.total_results - lane->offset;
+	lane->remaining = reader->page.total_results < 0 ? -1 : reader->page.total_results - lane->offset;
 	if (!more || reader_has_enough(reader, reader->delivered + reader->page.nrows))
 		lane->finished = true;
 	else if (reader->conn->fetch_ahead > 0)
@@ -416,7 +417,7 @@ void
 arrival_take(Reader *reader, Lane *lane)
 {
 	RemoteResponse *response = remote_call_result(lane->call);
-	bool		more;
+	bool			more;
 
 	reader->operation_id = response->operation_id;
 	lane->shown = lane->call;
@@ -425,7 +426,8 @@ arrival_take(Reader *reader, Lane *lane)
 
 	/* At the cap hasMore is false while rows are left: the total decides. */
 	more = reader->page.total_results >= 0 ?
-		reader->page.total_results > reader->page.nrows + lane->offset : reader->page.has_more;
+		reader->page.total_results > reader->page.nrows + lane->offset :
+		reader->page.has_more;
 	switch (reader->paging)
 	{
 		case PAGING_ONCE:
@@ -442,4 +444,3 @@ arrival_take(Reader *reader, Lane *lane)
 	if (GetDatabaseEncoding() != PG_UTF8)
 		convert_cells(reader);
 }
-

@@ -20,8 +20,8 @@
 #include "connector/connector.h"
 
 /* What SuiteQL allows. */
-#define SUITEQL_MAX_IN			1000	/* members of an IN list */
-#define SUITEQL_MAX_ROWS		100000	/* reachable by offset for one query text */
+#define SUITEQL_MAX_IN 1000		/* members of an IN list */
+#define SUITEQL_MAX_ROWS 100000 /* reachable by offset for one query text */
 
 /* netsuite.c */
 extern const Connector netsuite_connector;
@@ -35,7 +35,7 @@ extern const Entity *netsuite_entities(int *n);
 
 /* classify.c */
 extern RemoteClass netsuite_classify(const RemoteResponse *response, RemoteFault *fault);
-extern bool netsuite_bad_identifier(const RemoteFault *fault, char *name, size_t len);
+extern bool		   netsuite_bad_identifier(const RemoteFault *fault, char *name, size_t len);
 
 /* discover.c */
 extern List *netsuite_discover(Connection *conn, const ImportRequest *request);
@@ -56,17 +56,17 @@ typedef struct SuiteqlPosition
 /* What one page asks for, on top of the query. */
 typedef struct SuiteqlPage
 {
-	List	   *order;			/* of QueryOrder *: ORDER BY, and what the positions mean */
-	const SuiteqlPosition *after;	/* rows behind this one, or NULL */
-	const SuiteqlPosition *upto;	/* rows up to and with this one, or NULL */
-	int64		fetch_first;	/* FETCH FIRST n ROWS ONLY, -1: none */
-	List	   *in_values;		/* stands for the values of split_in, when that is set */
-	const Filter *split_in;
+	List				  *order;		/* of QueryOrder *: ORDER BY, and what the positions mean */
+	const SuiteqlPosition *after;		/* rows behind this one, or NULL */
+	const SuiteqlPosition *upto;		/* rows up to and with this one, or NULL */
+	int64				   fetch_first; /* FETCH FIRST n ROWS ONLY, -1: none */
+	List				  *in_values;	/* stands for the values of split_in, when that is set */
+	const Filter		  *split_in;
 } SuiteqlPage;
 
 /* suiteql.c */
-extern void suiteql_column(StringInfo out, Connection *conn, const char *alias,
-						   const SourceColumn *column);
+extern void	 suiteql_column(StringInfo out, Connection *conn, const char *alias,
+							const SourceColumn *column);
 extern char *suiteql_statement(Connection *conn, const RemoteQuery *query, const SuiteqlPage *page,
 							   List **params);
 extern char *suiteql_column_name(const RemoteQuery *query, int index);
@@ -74,18 +74,18 @@ extern char *suiteql_extreme(Connection *conn, const RemoteQuery *query, Aggrega
 							 const QueryOrder *order, List **params);
 extern char *suiteql_count(Connection *conn, const RemoteQuery *query, List **params);
 extern FilterVerdict suiteql_judge(const Filter *leaf);
-extern bool suiteql_can_order(const SourceColumn *column, bool bounded_by_page);
-extern bool suiteql_can_aggregate(AggregateKind aggregate, const SourceColumn *column);
-extern bool suiteql_can_group(const SourceColumn *column);
-extern bool suiteql_can_join(const SourceColumn *left, const SourceColumn *right);
+extern bool			 suiteql_can_order(const SourceColumn *column, bool bounded_by_page);
+extern bool			 suiteql_can_aggregate(AggregateKind aggregate, const SourceColumn *column);
+extern bool			 suiteql_can_group(const SourceColumn *column);
+extern bool			 suiteql_can_join(const SourceColumn *left, const SourceColumn *right);
 
 /* read.c */
-extern RemoteCall *suiteql_call(Connection *conn, const char *statement, List *params,
-								int limit, int64 offset);
-extern Reader *netsuite_open(Connection *conn, const RemoteQuery *query);
-extern CellPage *netsuite_next_page(Reader *reader);
-extern void netsuite_close(Reader *reader);
-extern double netsuite_count(Connection *conn, const RemoteQuery *query);
-extern char *netsuite_describe(Connection *conn, const RemoteQuery *query, List **params);
+extern RemoteCall *suiteql_call(Connection *conn, const char *statement, List *params, int limit,
+								int64 offset);
+extern Reader	  *netsuite_open(Connection *conn, const RemoteQuery *query);
+extern CellPage	  *netsuite_next_page(Reader *reader);
+extern void		   netsuite_close(Reader *reader);
+extern double	   netsuite_count(Connection *conn, const RemoteQuery *query);
+extern char		  *netsuite_describe(Connection *conn, const RemoteQuery *query, List **params);
 
-#endif							/* MAKINI_NETSUITE_H */
+#endif /* MAKINI_NETSUITE_H */

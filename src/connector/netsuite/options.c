@@ -81,8 +81,7 @@ static const char *
 role_name(const Connection *conn)
 {
 	Oid			own = GetSysCacheOid2(USERMAPPINGUSERSERVER, Anum_pg_user_mapping_oid,
-									  ObjectIdGetDatum(conn->userid),
-									  ObjectIdGetDatum(conn->serverid));
+									  ObjectIdGetDatum(conn->userid), ObjectIdGetDatum(conn->serverid));
 	const char *name = GetUserNameFromId(conn->userid, true);
 
 	if (OidIsValid(conn->endpoint.umid) && !OidIsValid(own))

@@ -25,7 +25,7 @@ comparable(const SourceColumn *column)
 static bool
 in_order(List *order, int source, const SourceColumn *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, order)
 	{
@@ -61,9 +61,9 @@ add_order(Reader *reader, int source, SourceColumn *column, bool descending)
 static bool
 add_key(Reader *reader, int index)
 {
-	Source	   *source = list_nth(reader->query->sources, index);
-	bool		whole = source->key != NIL;
-	ListCell   *lc;
+	Source	 *source = list_nth(reader->query->sources, index);
+	bool	  whole = source->key != NIL;
+	ListCell *lc;
 
 	foreach(lc, source->key)
 	{
@@ -84,8 +84,8 @@ add_key(Reader *reader, int index)
 static void
 choose_order(Reader *reader)
 {
-	RemoteQuery	   *query = reader->query;
-	ListCell   *lc;
+	RemoteQuery *query = reader->query;
+	ListCell	*lc;
 
 	foreach(lc, query->grouped ? query->group : query->order)
 	{
@@ -113,8 +113,8 @@ choose_order(Reader *reader)
 static void
 choose_paging(Reader *reader)
 {
-	RemoteQuery	   *query = reader->query;
-	QueryOrder *first;
+	RemoteQuery *query = reader->query;
+	QueryOrder	*first;
 
 	if ((query->grouped && query->group == NIL) ||
 		(query->limit >= 0 && query->limit <= reader->conn->page_size &&
@@ -131,8 +131,8 @@ choose_paging(Reader *reader)
 		return;
 	first = linitial(reader->order);
 	reader->parallel = reader->unique && list_length(reader->order) == 1 &&
-		first->column->kind == VALUE_INTEGER && !first->column->nullable &&
-		query->limit < 0 && reader->conn->fetch_ahead > 1;
+		first->column->kind == VALUE_INTEGER && !first->column->nullable && query->limit < 0 &&
+		reader->conn->fetch_ahead > 1;
 }
 
 /* Which output column holds an order column; added behind the caller's where none does. */
@@ -140,7 +140,7 @@ static int
 find_or_add_column(Reader *reader, const QueryOrder *order)
 {
 	QueryColumn *column;
-	ListCell   *lc;
+	ListCell	*lc;
 
 	foreach(lc, reader->query->columns)
 	{
@@ -159,14 +159,13 @@ find_or_add_column(Reader *reader, const QueryOrder *order)
 static void
 add_order_columns(Reader *reader)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	reader->order_column = palloc0(sizeof(int) * Max(1, list_length(reader->order)));
 	if (reader->paging == PAGING_KEYSET)
 	{
 		foreach(lc, reader->order)
-			reader->order_column[foreach_current_index(lc)] =
-				find_or_add_column(reader, lfirst(lc));
+			reader->order_column[foreach_current_index(lc)] = find_or_add_column(reader, lfirst(lc));
 	}
 
 	/* Rows that nobody wants a column of are still to be counted. */
@@ -190,7 +189,7 @@ static const Filter *
 find_split(const RemoteQuery *query)
 {
 	const Filter *where = query->where;
-	ListCell   *lc;
+	ListCell	 *lc;
 
 	if (where == NULL || query->order != NIL || query->grouped)
 		return NULL;

@@ -29,10 +29,10 @@ PG_FUNCTION_INFO_V1(makini_query);
 static List *
 text_params(ArrayType *array)
 {
-	List	   *params = NIL;
-	Datum	   *datums;
-	bool	   *nulls;
-	int			n;
+	List  *params = NIL;
+	Datum *datums;
+	bool  *nulls;
+	int	   n;
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &datums, &nulls, &n);
 	for (int i = 0; i < n; i++)
@@ -51,8 +51,8 @@ text_params(ArrayType *array)
 static Datum
 item_jsonb(const Cell *cell)
 {
-	char	   *text = pg_any_to_server(cell->text, cell->len, PG_UTF8);
-	Datum		item = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	char *text = pg_any_to_server(cell->text, cell->len, PG_UTF8);
+	Datum item = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 
 	return DirectFunctionCall2(jsonb_delete, item, CStringGetTextDatum("links"));
 }
@@ -66,17 +66,17 @@ row_context(void *arg)
 static void
 put_rows(ReturnSetInfo *result, const CellPage *page)
 {
-	int			row;
+	int					 row;
 	ErrorContextCallback context = {error_context_stack, row_context, &row};
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini query row",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext		 row_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini query row", ALLOCSET_DEFAULT_SIZES);
 
 	error_context_stack = &context;
 	for (row = 0; row < page->nrows; row++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
-		Datum		value = item_jsonb(&page->cells[row]);
-		bool		isnull = false;
+		Datum		  value = item_jsonb(&page->cells[row]);
+		bool		  isnull = false;
 
 		MemoryContextSwitchTo(old);
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
@@ -96,7 +96,7 @@ free_cells(void *arg)
 static CellPage *
 create_page(void)
 {
-	CellPage   *page = palloc0(sizeof(CellPage));
+	CellPage			  *page = palloc0(sizeof(CellPage));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
 	callback->func = free_cells;
@@ -114,19 +114,18 @@ static bool
 query_page(Connection *conn, const char *statement, List *params, int64 offset, CellPage *page,
 		   int64 *total)
 {
-	RemoteCall *call = suiteql_call(conn, statement, params, conn->page_size, offset);
+	RemoteCall	   *call = suiteql_call(conn, statement, params, conn->page_size, offset);
 	RemoteResponse *response = remote_call_result(call);
-	PageError	error;
+	PageError		error;
 
 	if (!page_decode_objects(page, response->body, response->body_len, conn->page_size, &error))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("answer of server \"%s\" cannot be decoded", conn->server_name),
-				 errdetail("%s at byte %zu of %zu.", error.message, error.offset,
-						   response->body_len),
+				 errdetail("%s at byte %zu of %zu.", error.message, error.offset, response->body_len),
 				 errhint("Run the query again; something in between may have cut or changed the answer."),
-				 response->operation_id ?
-				 errcontext("remote operation %s", response->operation_id) : 0));
+				 response->operation_id ? errcontext("remote operation %s", response->operation_id) :
+										  0));
 	if (page->total_results > SUITEQL_MAX_ROWS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
@@ -136,9 +135,9 @@ query_page(Connection *conn, const char *statement, List *params, int64 offset, 
 				 errhint("Narrow the query, or read the table through a foreign table, which reads in parts.")));
 	if (*total >= 0 && page->total_results >= 0 && page->total_results != *total)
 		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("the result of the query changed while it was read"),
-				 errdetail("It had " INT64_FORMAT " rows at first and has " INT64_FORMAT " now, so that some may be missed.",
+				(errcode(ERRCODE_FDW_ERROR), errmsg("the result of the query changed while it was read"),
+				 errdetail("It had " INT64_FORMAT " rows at first and has " INT64_FORMAT
+						   " now, so that some may be missed.",
 						   *total, page->total_results),
 				 errhint("Run the query again, or read the table through a foreign table with a key.")));
 	*total = page->total_results;
@@ -157,15 +156,15 @@ makini_query(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	ForeignServer *server = server_for_use(NameStr(*PG_GETARG_NAME(0)));
-	char	   *statement = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	List	   *params = text_params(PG_GETARG_ARRAYTYPE_P(2));
-	Connection *conn;
-	CellPage   *page;
-	MemoryContext page_cxt;
-	int64		budget = makini_max_requests_per_query;
-	int64		offset = 0;
-	int64		total = -1;
-	bool		more = true;
+	char		  *statement = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	List		  *params = text_params(PG_GETARG_ARRAYTYPE_P(2));
+	Connection	  *conn;
+	CellPage	  *page;
+	MemoryContext  page_cxt;
+	int64		   budget = makini_max_requests_per_query;
+	int64		   offset = 0;
+	int64		   total = -1;
+	bool		   more = true;
 
 	if (connector_of_server(server->serverid) != &netsuite_connector)
 		ereport(ERROR,
@@ -177,8 +176,8 @@ makini_query(PG_FUNCTION_ARGS)
 	if (budget > 0)
 		conn->endpoint.budget = &budget;
 	page = create_page();
-	page_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini query page",
-									 ALLOCSET_DEFAULT_SIZES);
+	page_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini query page", ALLOCSET_DEFAULT_SIZES);
 	while (more)
 	{
 		MemoryContext old = MemoryContextSwitchTo(page_cxt);

@@ -34,7 +34,7 @@ static void start_first_page(Reader *reader);
 static void
 append_json_string(StringInfo out, const char *text)
 {
-	char	   *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
 
 	escape_json(out, utf8);
 }
@@ -48,12 +48,11 @@ RemoteCall *
 suiteql_call(Connection *conn, const char *statement, List *params, int limit, int64 offset)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext text_cxt = AllocSetContextCreate(caller, "makini request",
-												   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext text_cxt = AllocSetContextCreate(caller, "makini request", ALLOCSET_DEFAULT_SIZES);
 	StringInfoData body;
-	RemoteRequest request = {.method = "POST",.repeatable = true};
-	RemoteCall *call;
-	ListCell   *lc;
+	RemoteRequest  request = {.method = "POST", .repeatable = true};
+	RemoteCall	  *call;
+	ListCell	  *lc;
 
 	MemoryContextSwitchTo(text_cxt);
 	initStringInfo(&body);
@@ -75,11 +74,11 @@ suiteql_call(Connection *conn, const char *statement, List *params, int limit, i
 						   conn->endpoint.base_url, limit, offset);
 	request.body = body.data;
 	request.body_len = body.len;
-	request.headers = list_make3("Content-Type: application/json", "Accept: application/json",
-								 "Prefer: transient");
+	request.headers =
+		list_make3("Content-Type: application/json", "Accept: application/json", "Prefer: transient");
 	if (conn->accept_language != NULL)
-		request.headers = lappend(request.headers,
-								  psprintf("Accept-Language: %s", conn->accept_language));
+		request.headers =
+			lappend(request.headers, psprintf("Accept-Language: %s", conn->accept_language));
 	MemoryContextSwitchTo(caller);
 	call = remote_call_start(&conn->endpoint, &request);
 	MemoryContextDelete(text_cxt);
@@ -101,12 +100,12 @@ request_limit(Reader *reader)
 void
 reader_request_page(Reader *reader, Lane *lane)
 {
-	SuiteqlPage page = {.order = reader->order,.fetch_first = -1};
+	SuiteqlPage		 page = {.order = reader->order, .fetch_first = -1};
 	SuiteqlPosition *upto = NULL;
-	MemoryContext old;
-	MemoryContext text_cxt;
-	List	   *params;
-	char	   *statement;
+	MemoryContext	 old;
+	MemoryContext	 text_cxt;
+	List			*params;
+	char			*statement;
 
 	/* The call copies what it is given; the text need not outlive this function. */
 	text_cxt = AllocSetContextCreate(reader->cxt, "makini statement", ALLOCSET_DEFAULT_SIZES);
@@ -137,23 +136,21 @@ reader_request_page(Reader *reader, Lane *lane)
 static void
 create_columns(Reader *reader)
 {
-	int			n = list_length(reader->query->columns);
+	int			 n = list_length(reader->query->columns);
 	const char **names = palloc(sizeof(char *) * n);
 
 	for (int i = 0; i < n; i++)
 		names[i] = suiteql_column_name(reader->query, i);
 	reader->columns = page_columns_create(names, n);
 	if (reader->columns == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 }
 
 /* malloc'd parts go when the reader's context does. */
 static void
 release_reader(void *arg)
 {
-	Reader	   *reader = arg;
+	Reader *reader = arg;
 
 	page_columns_free(reader->columns);
 	page_free(&reader->page);
@@ -167,10 +164,10 @@ release_reader(void *arg)
 Reader *
 netsuite_open(Connection *conn, const RemoteQuery *query)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "makini netsuite reader",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Reader	   *reader = palloc0(sizeof(Reader));
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini netsuite reader", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext		   old = MemoryContextSwitchTo(cxt);
+	Reader				  *reader = palloc0(sizeof(Reader));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
 	reader->conn = conn;
@@ -194,7 +191,7 @@ netsuite_open(Connection *conn, const RemoteQuery *query)
 static void
 start_first_page(Reader *reader)
 {
-	Lane	   *lane = &reader->lanes[0];
+	Lane *lane = &reader->lanes[0];
 
 	reader->nlanes = 1;
 	memset(reader->lanes, 0, sizeof(reader->lanes));
@@ -215,10 +212,10 @@ start_first_page(Reader *reader)
 static void
 ask_for_extreme(Reader *reader)
 {
-	QueryOrder *order = linitial(reader->order);
+	QueryOrder	 *order = linitial(reader->order);
 	MemoryContext old = MemoryContextSwitchTo(reader->cxt);
-	List	   *params;
-	char	   *statement;
+	List		 *params;
+	char		 *statement;
 
 	statement = suiteql_extreme(reader->conn, reader->query, AGGREGATE_MAX, order, &params);
 	reader->extreme = suiteql_call(reader->conn, statement, params, 1, 0);
@@ -228,15 +225,14 @@ ask_for_extreme(Reader *reader)
 static void
 take_extreme(Reader *reader)
 {
-	const char *names[] = {"c1"};
+	const char	   *names[] = {"c1"};
 	RemoteResponse *response = remote_call_result(reader->extreme);
-	PageColumns *columns = page_columns_create(names, 1);
+	PageColumns	   *columns = page_columns_create(names, 1);
 	CellPage		page = {0};
-	PageError	error;
-	Lane	   *lane = &reader->lanes[0];
+	PageError		error;
+	Lane		   *lane = &reader->lanes[0];
 
-	if (columns != NULL &&
-		page_decode(&page, columns, response->body, response->body_len, 1, &error) &&
+	if (columns != NULL && page_decode(&page, columns, response->body, response->body_len, 1, &error) &&
 		page.nrows == 1 && page.cells[0].text != NULL)
 		lane->high = pg_strtoint64(page.cells[0].text);
 	else
@@ -261,11 +257,11 @@ reader_has_enough(Reader *reader, int64 rows)
 static Lane *
 longest_lane(Reader *reader)
 {
-	Lane	   *longest = NULL;
+	Lane *longest = NULL;
 
 	for (int i = 0; i < reader->nlanes; i++)
 	{
-		Lane	   *lane = &reader->lanes[i];
+		Lane *lane = &reader->lanes[i];
 
 		if (!lane->finished && lane->has_position && lane->high > lane->position &&
 			lane->remaining > 2 * reader->conn->page_size &&
@@ -282,10 +278,10 @@ longest_lane(Reader *reader)
 static void
 split_lane(Reader *reader, Lane *victim, Lane *thief)
 {
-	double		in_flight = reader->conn->page_size;
-	double		share = (in_flight + (victim->remaining - in_flight) / 2) / victim->remaining;
-	double		span = (double) victim->high - (double) victim->position;
-	int64		middle = victim->position + (int64) (span * share);
+	double			 in_flight = reader->conn->page_size;
+	double			 share = (in_flight + (victim->remaining - in_flight) / 2) / victim->remaining;
+	double			 span = (double) victim->high - (double) victim->position;
+	int64			 middle = victim->position + (int64) (span * share);
 	SuiteqlPosition *after;
 
 	if (middle <= victim->position || middle >= victim->high)
@@ -328,7 +324,7 @@ free_lane(Reader *reader)
 static int
 busy_lanes(Reader *reader)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; i < reader->nlanes; i++)
 		n += !reader->lanes[i].finished;
@@ -338,7 +334,7 @@ busy_lanes(Reader *reader)
 static void
 spread(Reader *reader)
 {
-	Lane	   *first = &reader->lanes[0];
+	Lane *first = &reader->lanes[0];
 
 	if (!reader->parallel)
 		return;
@@ -354,8 +350,8 @@ spread(Reader *reader)
 	}
 	while (busy_lanes(reader) < Min(reader->conn->fetch_ahead, MAX_LANES))
 	{
-		Lane	   *victim = longest_lane(reader);
-		Lane	   *thief = victim != NULL ? free_lane(reader) : NULL;
+		Lane *victim = longest_lane(reader);
+		Lane *thief = victim != NULL ? free_lane(reader) : NULL;
 
 		if (thief == NULL)
 			break;
@@ -370,7 +366,7 @@ release_shown(Reader *reader)
 {
 	for (int i = 0; i < reader->nlanes; i++)
 	{
-		Lane	   *lane = &reader->lanes[i];
+		Lane *lane = &reader->lanes[i];
 
 		if (lane->shown == NULL)
 			continue;
@@ -392,7 +388,7 @@ next_lane(Reader *reader)
 
 		for (int i = 0; i < reader->nlanes; i++)
 		{
-			Lane	   *lane = &reader->lanes[i];
+			Lane *lane = &reader->lanes[i];
 
 			if (!lane->finished && lane->call == NULL)
 				reader_request_page(reader, lane);
@@ -445,8 +441,7 @@ show_page(Reader *reader)
 		reader->finished = true;
 	}
 	reader->delivered += reader->page.nrows;
-	reader->page.has_more = !reader->finished &&
-		(busy_lanes(reader) > 0 || reader->split_in != NULL);
+	reader->page.has_more = !reader->finished && (busy_lanes(reader) > 0 || reader->split_in != NULL);
 	return &reader->page;
 }
 
@@ -461,7 +456,7 @@ netsuite_next_page(Reader *reader)
 	while (!reader->finished)
 	{
 		MemoryContext old;
-		Lane	   *lane;
+		Lane		 *lane;
 
 		release_shown(reader);
 		old = MemoryContextSwitchTo(reader->cxt);
@@ -497,17 +492,16 @@ netsuite_close(Reader *reader)
 double
 netsuite_count(Connection *conn, const RemoteQuery *query)
 {
-	List	   *params;
-	char	   *statement = suiteql_count(conn, query, &params);
+	List		   *params;
+	char		   *statement = suiteql_count(conn, query, &params);
 	RemoteResponse *response = remote_call_result(suiteql_call(conn, statement, params, 1, 0));
-	const char *names[] = {"c1"};
-	PageColumns *columns = page_columns_create(names, 1);
+	const char	   *names[] = {"c1"};
+	PageColumns	   *columns = page_columns_create(names, 1);
 	CellPage		page = {0};
-	PageError	error;
-	double		count = -1;
+	PageError		error;
+	double			count = -1;
 
-	if (columns != NULL &&
-		page_decode(&page, columns, response->body, response->body_len, 1, &error) &&
+	if (columns != NULL && page_decode(&page, columns, response->body, response->body_len, 1, &error) &&
 		page.nrows == 1 && page.cells[0].text != NULL)
 		count = strtod(page.cells[0].text, NULL);
 	page_free(&page);
@@ -518,4 +512,3 @@ netsuite_count(Connection *conn, const RemoteQuery *query)
 				 errmsg("server \"%s\" did not say how many rows there are", conn->server_name)));
 	return count;
 }
-

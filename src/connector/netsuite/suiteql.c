@@ -28,11 +28,11 @@
 /* What the writing of one statement carries along. */
 typedef struct Writer
 {
-	StringInfo	out;
-	Connection *conn;
+	StringInfo		   out;
+	Connection		  *conn;
 	const RemoteQuery *query;
-	const SuiteqlPage *page;	/* or NULL */
-	List	  **params;			/* of char * */
+	const SuiteqlPage *page;   /* or NULL */
+	List			 **params; /* of char * */
 } Writer;
 
 static void write_filter(Writer *w, const Filter *filter);
@@ -65,8 +65,8 @@ suiteql_column(StringInfo out, Connection *conn, const char *alias, const Source
 	else if (column->kind == VALUE_DATE)
 		appendStringInfo(out, "TO_CHAR(%s.%s, 'YYYY-MM-DD')", alias, column->name);
 	else if (column->kind == VALUE_TIMESTAMPTZ && conn->time_zone == NULL)
-		appendStringInfo(out, "TO_CHAR(SYS_EXTRACT_UTC(%s.%s), 'YYYY-MM-DD HH24:MI:SS')",
-						 alias, column->name);
+		appendStringInfo(out, "TO_CHAR(SYS_EXTRACT_UTC(%s.%s), 'YYYY-MM-DD HH24:MI:SS')", alias,
+						 column->name);
 	else if (column->kind == VALUE_TIMESTAMPTZ || column->kind == VALUE_TIMESTAMP)
 		appendStringInfo(out, "TO_CHAR(%s.%s, 'YYYY-MM-DD HH24:MI:SS')", alias, column->name);
 	else
@@ -77,9 +77,8 @@ static bool
 is_bare(const QueryColumn *column)
 {
 	return column->aggregate == AGGREGATE_NONE && column->column != NULL &&
-		!column->column->display &&
-		column->column->kind != VALUE_DATE && column->column->kind != VALUE_TIMESTAMP &&
-		column->column->kind != VALUE_TIMESTAMPTZ;
+		!column->column->display && column->column->kind != VALUE_DATE &&
+		column->column->kind != VALUE_TIMESTAMP && column->column->kind != VALUE_TIMESTAMPTZ;
 }
 
 /* Two columns may show the same remote column, in different ways. */
@@ -111,7 +110,7 @@ char *
 suiteql_column_name(const RemoteQuery *query, int index)
 {
 	QueryColumn *column = list_nth(query->columns, index);
-	const char *name;
+	const char	*name;
 
 	if (query->join != QUERY_NO_JOIN || query->grouped || column->column == NULL)
 		return psprintf("c%d", index + 1);
@@ -124,14 +123,14 @@ suiteql_column_name(const RemoteQuery *query, int index)
 static void
 write_select(Writer *w)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	appendStringInfoString(w->out, "SELECT ");
 	foreach(lc, w->query->columns)
 	{
 		QueryColumn *column = lfirst(lc);
-		int			index = foreach_current_index(lc);
-		char	   *name = suiteql_column_name(w->query, index);
+		int			 index = foreach_current_index(lc);
+		char		*name = suiteql_column_name(w->query, index);
 
 		if (index > 0)
 			appendStringInfoString(w->out, ", ");
@@ -140,8 +139,7 @@ write_select(Writer *w)
 		else if (column->column == NULL)
 			appendStringInfoChar(w->out, '1');
 		else
-			suiteql_column(w->out, w->conn, source_alias(w->query, column->source),
-						   column->column);
+			suiteql_column(w->out, w->conn, source_alias(w->query, column->source), column->column);
 		if (!is_bare(column) || strcmp(name, column->column->name) != 0)
 			appendStringInfo(w->out, " AS %s", name);
 	}
@@ -157,8 +155,8 @@ write_aggregate(Writer *w, const QueryColumn *column)
 		[AGGREGATE_MIN] = "MIN",
 		[AGGREGATE_MAX] = "MAX",
 	};
-	ValueKind	kind;
-	bool		rendered;
+	ValueKind kind;
+	bool	  rendered;
 
 	if (column->aggregate == AGGREGATE_COUNT_ALL)
 	{
@@ -166,8 +164,8 @@ write_aggregate(Writer *w, const QueryColumn *column)
 		return;
 	}
 	kind = column->column->kind;
-	rendered = column->aggregate != AGGREGATE_COUNT &&
-		(kind == VALUE_DATE || kind == VALUE_TIMESTAMPTZ);
+	rendered =
+		column->aggregate != AGGREGATE_COUNT && (kind == VALUE_DATE || kind == VALUE_TIMESTAMPTZ);
 	if (rendered)
 		appendStringInfoString(w->out, "TO_CHAR(");
 	appendStringInfo(w->out, "%s(", names[column->aggregate]);
@@ -185,7 +183,7 @@ write_aggregate(Writer *w, const QueryColumn *column)
 static void
 write_source(Writer *w, int index)
 {
-	Source	   *source = list_nth(w->query->sources, index);
+	Source *source = list_nth(w->query->sources, index);
 
 	/* A comment at the end of a statement must not swallow the parenthesis. */
 	if (source->statement != NULL)
@@ -248,7 +246,8 @@ write_value(Writer *w, ValueKind kind, const FilterValue *value)
 			write_number(w, value->text);
 			break;
 		case VALUE_BOOLEAN:
-			appendStringInfo(w->out, "'%c'", (value->text[0] == 't' || value->text[0] == 'T') ? 'T' : 'F');
+			appendStringInfo(w->out, "'%c'",
+							 (value->text[0] == 't' || value->text[0] == 'T') ? 'T' : 'F');
 			break;
 		case VALUE_DATE:
 			Assert(value->text[strspn(value->text, "0123456789-")] == '\0');
@@ -300,12 +299,8 @@ static const char *
 op_text(CompareOp op)
 {
 	static const char *const texts[] = {
-		[CMP_EQ] = "=",
-		[CMP_NE] = "<>",
-		[CMP_LT] = "<",
-		[CMP_LE] = "<=",
-		[CMP_GT] = ">",
-		[CMP_GE] = ">=",
+		[CMP_EQ] = "=",	 [CMP_NE] = "<>", [CMP_LT] = "<",
+		[CMP_LE] = "<=", [CMP_GT] = ">",  [CMP_GE] = ">=",
 	};
 
 	return texts[op];
@@ -318,11 +313,9 @@ op_text(CompareOp op)
 static void
 write_day_bound(Writer *w, const Filter *filter, const FilterValue *value, bool lower)
 {
-	int			y,
-				m,
-				d;
-	int			jd;
-	char		text[32];
+	int	 y, m, d;
+	int	 jd;
+	char text[32];
 
 	if (sscanf(value->text, "%d-%d-%d", &y, &m, &d) != 3)
 		ereport(ERROR,
@@ -339,10 +332,10 @@ write_day_bound(Writer *w, const Filter *filter, const FilterValue *value, bool 
 static char *
 whole_seconds(const char *text, bool up)
 {
-	Timestamp	ts;
-	Timestamp	cut;
+	Timestamp	 ts;
+	Timestamp	 cut;
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	ts = DatumGetTimestamp(DirectFunctionCall3(timestamp_in, CStringGetDatum(text),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
@@ -351,10 +344,9 @@ whole_seconds(const char *text, bool up)
 		cut += USECS_PER_SEC;
 	if (timestamp2tm(cut, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("timestamp out of range")));
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec);
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+	return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
+					tm.tm_min, tm.tm_sec);
 }
 
 static void
@@ -372,10 +364,8 @@ write_utc_bound(Writer *w, const Filter *filter, CompareOp op, const char *text)
 static void
 write_timestamp_compare(Writer *w, const Filter *filter, const FilterValue *value)
 {
-	bool		lower = filter->op == CMP_GT || filter->op == CMP_GE ||
-		filter->op == CMP_EQ;
-	bool		upper = filter->op == CMP_LT || filter->op == CMP_LE ||
-		filter->op == CMP_EQ;
+	bool lower = filter->op == CMP_GT || filter->op == CMP_GE || filter->op == CMP_EQ;
+	bool upper = filter->op == CMP_LT || filter->op == CMP_LE || filter->op == CMP_EQ;
 
 	if (value->unknown)
 	{
@@ -411,7 +401,7 @@ static void
 write_compare(Writer *w, const Filter *filter)
 {
 	FilterValue *value = linitial(filter->values);
-	ValueRange	range = value_range(filter, value);
+	ValueRange	 range = value_range(filter, value);
 
 	if (range != VALUE_FINITE)
 		write_decided(w, filter, beyond_holds(filter->op, range));
@@ -434,8 +424,8 @@ write_compare(Writer *w, const Filter *filter)
 static List *
 comparable_values(const Filter *filter, List *values)
 {
-	List	   *kept = NIL;
-	ListCell   *lc;
+	List	 *kept = NIL;
+	ListCell *lc;
 
 	foreach(lc, values)
 	{
@@ -449,9 +439,9 @@ comparable_values(const Filter *filter, List *values)
 static void
 write_in(Writer *w, const Filter *filter)
 {
-	bool		negated = filter->kind == FILTER_NOT_IN;
-	List	   *values = filter->values;
-	int			n;
+	bool  negated = filter->kind == FILTER_NOT_IN;
+	List *values = filter->values;
+	int	  n;
 
 	/* Without any member it is decided even where the column is NULL. */
 	if (values == NIL)
@@ -496,8 +486,8 @@ write_in(Writer *w, const Filter *filter)
 static char *
 loosen_pattern(const char *pattern)
 {
-	char	   *loose = palloc(strlen(pattern) + 1);
-	char	   *to = loose;
+	char *loose = palloc(strlen(pattern) + 1);
+	char *to = loose;
 
 	for (const char *from = pattern; *from != '\0'; from++)
 	{
@@ -543,7 +533,7 @@ write_like(Writer *w, const Filter *filter)
 static void
 write_list(Writer *w, const Filter *filter)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (filter->args == NIL)
 	{
@@ -604,8 +594,7 @@ write_filter(Writer *w, const Filter *filter)
 		case FILTER_NULL:
 		case FILTER_NOT_NULL:
 			write_plain(w, filter->source, filter->column);
-			appendStringInfoString(w->out,
-								   filter->kind == FILTER_NULL ? " IS NULL" : " IS NOT NULL");
+			appendStringInfoString(w->out, filter->kind == FILTER_NULL ? " IS NULL" : " IS NOT NULL");
 			break;
 		case FILTER_TRUE:
 			write_plain(w, filter->source, filter->column);
@@ -685,7 +674,7 @@ write_same(Writer *w, const QueryOrder *order, const char *text)
 static void
 write_after(Writer *w, List *order, const SuiteqlPosition *position)
 {
-	bool		first = true;
+	bool first = true;
 
 	if (position->n > 1)
 		appendStringInfoChar(w->out, '(');
@@ -740,7 +729,7 @@ write_where(Writer *w)
 static void
 write_group(Writer *w)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, w->query->group)
 	{
@@ -754,7 +743,7 @@ write_group(Writer *w)
 static void
 write_order(Writer *w)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, w->page->order)
 	{
@@ -781,7 +770,7 @@ char *
 suiteql_statement(Connection *conn, const RemoteQuery *query, const SuiteqlPage *page, List **params)
 {
 	StringInfoData out;
-	Writer		w = {.out = &out,.conn = conn,.query = query,.page = page,.params = params};
+	Writer		   w = {.out = &out, .conn = conn, .query = query, .page = page, .params = params};
 
 	initStringInfo(&out);
 	*params = NIL;
@@ -805,8 +794,8 @@ suiteql_extreme(Connection *conn, const RemoteQuery *query, AggregateKind aggreg
 				const QueryOrder *order, List **params)
 {
 	StringInfoData out;
-	Writer		w = {.out = &out,.conn = conn,.query = query,.params = params};
-	QueryColumn column = {.aggregate = aggregate,.source = order->source,.column = order->column};
+	Writer		   w = {.out = &out, .conn = conn, .query = query, .params = params};
+	QueryColumn column = {.aggregate = aggregate, .source = order->source, .column = order->column};
 
 	initStringInfo(&out);
 	*params = NIL;
@@ -826,7 +815,7 @@ char *
 suiteql_count(Connection *conn, const RemoteQuery *query, List **params)
 {
 	StringInfoData out;
-	Writer		w = {.out = &out,.conn = conn,.query = query,.params = params};
+	Writer		   w = {.out = &out, .conn = conn, .query = query, .params = params};
 
 	initStringInfo(&out);
 	*params = NIL;
@@ -844,7 +833,7 @@ suiteql_count(Connection *conn, const RemoteQuery *query, List **params)
 static FilterVerdict
 judge_compare(const Filter *leaf)
 {
-	bool		equality = leaf->op == CMP_EQ;
+	bool equality = leaf->op == CMP_EQ;
 
 	switch (leaf->column->kind)
 	{
@@ -868,7 +857,7 @@ judge_compare(const Filter *leaf)
 static FilterVerdict
 judge_in(const Filter *leaf)
 {
-	bool		negated = leaf->kind == FILTER_NOT_IN;
+	bool negated = leaf->kind == FILTER_NOT_IN;
 
 	switch (leaf->column->kind)
 	{
@@ -962,13 +951,13 @@ suiteql_can_aggregate(AggregateKind aggregate, const SourceColumn *column)
 bool
 suiteql_can_group(const SourceColumn *column)
 {
-	return !column->display && (is_number(column) || column->kind == VALUE_DATE ||
-								column->kind == VALUE_BOOLEAN);
+	return !column->display &&
+		(is_number(column) || column->kind == VALUE_DATE || column->kind == VALUE_BOOLEAN);
 }
 
 bool
 suiteql_can_join(const SourceColumn *left, const SourceColumn *right)
 {
-	return !left->display && !right->display &&
-		left->kind == VALUE_INTEGER && right->kind == VALUE_INTEGER;
+	return !left->display && !right->display && left->kind == VALUE_INTEGER &&
+		right->kind == VALUE_INTEGER;
 }
