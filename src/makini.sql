@@ -5,7 +5,7 @@
 
 -- No IF NOT EXISTS: a schema that was there before belongs to somebody else.
 CREATE SCHEMA makini;
-COMMENT ON SCHEMA makini IS 'NetSuite as SQL: connections, and what is known of them';
+COMMENT ON SCHEMA makini IS 'NetSuite and ASCTrac as SQL: connections, and what is known of them';
 GRANT USAGE ON SCHEMA makini TO PUBLIC;
 
 CREATE FUNCTION makini.version() RETURNS text
