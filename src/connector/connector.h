@@ -238,7 +238,42 @@ typedef struct RemoteQuery
 	List	 *group;	   /* of QueryOrder * (direction unused) */
 	List	 *order;	   /* of QueryOrder *: the caller relies on it */
 	int64	  limit;	   /* -1: none.  A bound: more may be needed by nobody */
+	const char *resume;	   /* a text that Connector.position gave: read what was left; or NULL */
 } RemoteQuery;
+
+/*
+ * The part of a query's order that a page covers: behind low, up to and with
+ * high.  Rows of that part which are not in the page were not there when it was
+ * made.  Values are canonical texts as in FilterValue, for the first nlow
+ * (nhigh) columns; none: from the beginning (to the end).
+ */
+typedef struct PageRange
+{
+	List		*order; /* of QueryOrder *, all ascending: what the values belong to */
+	int			 nlow;
+	const char **low;
+	int			 nhigh;
+	const char **high;
+} PageRange;
+
+/* How a sync learns that rows of an entity are gone. */
+typedef enum EntityDeletes
+{
+	DELETES_BY_FULL_PASS, /* only by their absence */
+	DELETES_BY_TOMBSTONE, /* open_deleted lists their keys */
+	DELETES_WITH_PARENT,  /* read anew with every change of the row they belong to */
+	DELETES_NEVER		  /* rows stay for ever */
+} EntityDeletes;
+
+/* What syncs have to know of an entity besides its columns. */
+typedef struct EntityTraits
+{
+	EntityDeletes deletes;
+	bool		  document;		 /* grows with time: an initial window of days is enough */
+	const char	 *parent;		 /* entity whose changes stand for these rows' too, or NULL */
+	const char	 *parent_column; /* of this entity: the parent's key */
+	const char	 *full_every;	 /* interval between full passes, or NULL: none are needed */
+} EntityTraits;
 
 /*
  * A server with one user's mapping, resolved and checked.  Lives in the memory
@@ -389,6 +424,26 @@ typedef struct Connector
 	double (*count)(Connection *conn, const RemoteQuery *query); /* NULL: the remote side can't */
 
 	/*
+	 * Syncs.  wait lets requests advance until next_page will not block; it
+	 * needs no transaction, touches no catalogue and raises nothing but
+	 * cancellation.  position is what is left to read once the page given last
+	 * has been stored, NULL where reading can't be taken up again; range is the
+	 * part of the key's order that this page covers, false where it covers none
+	 * that could be named.  expected: rows of the whole query as the first answer
+	 * said, -1 where it did not.  answered_at: the remote clock at the first
+	 * answer, 0 where it did not say.  open_deleted reads the keys (one column, as
+	 * the entity's key) of rows that were deleted since a time, and maybe others:
+	 * whoever reads them has to make sure.
+	 */
+	void (*wait)(Reader *reader);
+	char *(*position)(Reader *reader);
+	bool (*range)(Reader *reader, PageRange *range);
+	int64 (*expected)(Reader *reader);
+	TimestampTz (*answered_at)(Reader *reader);
+	void (*traits)(const Entity *entity, EntityTraits *traits);
+	Reader *(*open_deleted)(Connection *conn, const Source *source, TimestampTz since);
+
+	/*
 	 * Writing; NULL where a connector can't.  A writer lives in the memory
 	 * context it was begun in.  Values of a row come in the order of columns,
 	 * NULL for SQL NULL; the rows have been taken by the remote side when
@@ -423,6 +478,7 @@ extern const Connector	  *connector_of_wrapper(const char *wrapper);
 extern const Connector	  *connector_of_server(Oid serverid); /* raises for other wrappers */
 extern const Entity		  *connector_find_entity(const Connector *connector, const char *name);
 extern const char		  *connector_nearest_entity(const Connector *connector, const char *name);
+extern void entity_traits(const Connector *connector, const Entity *entity, EntityTraits *traits);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
 extern bool				   entity_is_parameter(const Entity *entity, const char *column);
 extern bool				   entity_needs_parameter(const Entity *entity);

@@ -221,7 +221,7 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	sample.desc = RelationGetDescr(relation);
 	all_columns(&sample);
 	sample.conn = connection_open(sample.table->serverid, relation->rd_rel->relowner, REMOTE_USE_SCAN);
-	sample.decoder = decoder_create(sample.conn, sample.desc, &sample.spec, sample.tables);
+	sample.decoder = spec_decoder(sample.conn, sample.desc, &sample.spec, sample.tables);
 	sample.row_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "makini sample row", ALLOCSET_DEFAULT_SIZES);
 	reservoir_init_selection_state(&sample.reservoir, targrows);

@@ -3,10 +3,9 @@
  * fdw.h
  *		What the files of the foreign-data wrapper share.
  *
- * table.c reads what a foreign table's options say; condition.c turns SQL
- * conditions into filters and says which may travel; plan.c, join.c and
- * aggregate.c make paths; spec.c carries a planned query inside the plan;
- * scan.c runs it; decode.c makes Datums of text cells.
+ * condition.c turns SQL conditions into filters and says which may travel;
+ * plan.c, join.c and aggregate.c make paths; spec.c carries a planned query
+ * inside the plan; scan.c runs it.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,26 +18,9 @@
 #include "nodes/pathnodes.h"
 
 #include "compat.h"
-#include "connector/connector.h"
+#include "connector/decode.h"
+#include "connector/table.h"
 #include "makini.h"
-
-/* ---- table.c ---- */
-
-/* A foreign table as its options describe it. */
-typedef struct Table
-{
-	Oid				 relid;
-	Oid				 serverid;
-	const Connector *connector;
-	Source			*source;
-	int				 natts;
-	SourceColumn   **columns; /* by attnum - 1; NULL: dropped */
-} Table;
-
-extern Table	*table_open_options(Oid relid);
-extern ValueKind kind_of_type(Oid type);
-extern double	 size_class_rows(const Table *table);
-extern void		 table_refuse_read(const Table *table);
 
 /* ---- condition.c ---- */
 
@@ -165,6 +147,7 @@ typedef struct Spec
 
 extern List *spec_to_list(const Spec *spec, List *tables);
 extern Spec *spec_from_list(List *list, List **tables);
+extern Decoder *spec_decoder(Connection *conn, TupleDesc desc, const Spec *spec, List *tables);
 
 /* ---- scan.c ---- */
 extern void			   scan_begin(ForeignScanState *node, int eflags);
@@ -201,12 +184,6 @@ extern int				write_batch_size(ResultRelInfo *relinfo);
 extern void				write_end(EState *estate, ResultRelInfo *relinfo);
 extern void write_explain(ModifyTableState *state, ResultRelInfo *relinfo, List *fdw_private,
 						  int subplan_index, ExplainState *es);
-
-/* ---- decode.c ---- */
-typedef struct Decoder Decoder;
-extern Decoder *decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables);
-extern void decoder_row(Decoder *decoder, CellPage *page, int row, int64 page_number, Datum *values,
-						bool *isnull);
 
 /* ---- explain.c ---- */
 extern void scan_explain(ForeignScanState *node, ExplainState *es);

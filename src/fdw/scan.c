@@ -114,7 +114,7 @@ open_connection(ForeignScanState *node, RemoteScan *state)
 	state->conn = connection_open(table->serverid, makini_scan_user(node), REMOTE_USE_SCAN);
 	state->conn->endpoint.usage = &state->usage;
 	state->conn->endpoint.budget = statement_budget(node->ss.ps.state);
-	state->decoder = decoder_create(state->conn, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+	state->decoder = spec_decoder(state->conn, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
 									state->spec, state->tables);
 	MemoryContextSwitchTo(old);
 }

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
+#include "utils/lsyscache.h"
 
 #include "fdw/fdw.h"
 
@@ -193,4 +194,35 @@ spec_from_list(List *list, List **tables)
 	spec->order = list_nth(list, SPEC_ORDER);
 	spec->limit = floatVal(list_nth(list, SPEC_LIMIT));
 	return spec;
+}
+
+/*
+ * spec_decoder
+ *		What fills tuples of a descriptor from pages of a spec's columns.
+ */
+Decoder *
+spec_decoder(Connection *conn, TupleDesc desc, const Spec *spec, List *tables)
+{
+	int			  n = list_length(spec->columns);
+	DecodeColumn *columns = palloc0(sizeof(DecodeColumn) * Max(1, n));
+	ListCell	 *lc;
+
+	foreach(lc, spec->columns)
+	{
+		OutputColumn	 *output = lfirst(lc);
+		Table			 *table = list_nth(tables, output->source);
+		Form_pg_attribute attr = TupleDescAttr(desc, output->slot);
+		DecodeColumn	 *column = &columns[foreach_current_index(lc)];
+		char			 *relation = get_rel_name(table->relid);
+
+		column->slot = output->slot;
+		column->type = attr->atttypid;
+		column->typmod = attr->atttypmod;
+		column->divisor = output->divisor;
+		column->relation = relation != NULL ? relation : "?";
+		column->column = output->attnum == InvalidAttrNumber ?
+			"count" :
+			get_attname(table->relid, output->attnum, false);
+	}
+	return decoder_create(conn, desc->natts, columns, n);
 }

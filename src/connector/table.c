@@ -16,7 +16,7 @@
 #include "utils/varlena.h"
 
 #include "connector/option.h"
-#include "fdw/fdw.h"
+#include "connector/table.h"
 
 /*
  * kind_of_type

@@ -28,7 +28,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "fdw/fdw.h"
+#include "connector/decode.h"
 
 typedef struct Target
 {
@@ -315,20 +315,16 @@ divide(Datum *sum, bool *isnull, const Cell *count)
 }
 
 static void
-init_target(Target *target, const OutputColumn *column, TupleDesc desc, const Table *table)
+init_target(Target *target, const DecodeColumn *column)
 {
-	Form_pg_attribute attr = TupleDescAttr(desc, column->slot);
-	const char		 *relation = get_rel_name(table->relid);
-	Oid				  input;
+	Oid input;
 
-	target->type = attr->atttypid;
-	target->typmod = attr->atttypmod;
+	target->type = column->type;
+	target->typmod = column->typmod;
 	target->slot = column->slot;
 	target->divisor = column->divisor;
-	target->relation = relation ? relation : "?";
-	target->column = column->attnum == InvalidAttrNumber ?
-		"count" :
-		get_attname(table->relid, column->attnum, false);
+	target->relation = pstrdup(column->relation);
+	target->column = pstrdup(column->column);
 	target->fast = target->typmod == -1;
 	target->timestamptz = getBaseType(target->type) == TIMESTAMPTZOID;
 	getTypeInputInfo(target->type, &input, &target->ioparam);
@@ -337,26 +333,21 @@ init_target(Target *target, const OutputColumn *column, TupleDesc desc, const Ta
 
 /*
  * decoder_create
- *		Prepare to fill tuples of a descriptor from pages of a spec's columns.
+ *		Prepare to fill rows of natts values from pages of n columns; what it
+ *		needs stays in CurrentMemoryContext.
  */
 Decoder *
-decoder_create(Connection *conn, TupleDesc desc, const Spec *spec, List *tables)
+decoder_create(Connection *conn, int natts, const DecodeColumn *columns, int n)
 {
-	Decoder	 *decoder = palloc0(sizeof(Decoder));
-	ListCell *lc;
+	Decoder *decoder = palloc0(sizeof(Decoder));
 
-	decoder->natts = desc->natts;
-	decoder->ntargets = list_length(spec->columns);
-	decoder->targets = palloc0(sizeof(Target) * Max(1, decoder->ntargets));
+	decoder->natts = natts;
+	decoder->ntargets = n;
+	decoder->targets = palloc0(sizeof(Target) * Max(1, n));
 	if (conn->time_zone != NULL)
 		decoder->zone = pg_tzset(conn->time_zone);
-	foreach(lc, spec->columns)
-	{
-		OutputColumn *column = lfirst(lc);
-
-		init_target(&decoder->targets[foreach_current_index(lc)], column, desc,
-					list_nth(tables, column->source));
-	}
+	for (int i = 0; i < n; i++)
+		init_target(&decoder->targets[i], &columns[i]);
 	return decoder;
 }
 
