@@ -156,6 +156,20 @@ makini_owns_relation(Oid relid)
 #endif
 }
 
+/*
+ * May a role act as another one?  16 parted being a member from being allowed
+ * to SET ROLE.
+ */
+static inline bool
+makini_may_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
 /* ---- planning ---- */
 
 #include "nodes/pathnodes.h"
