@@ -6,6 +6,7 @@
 \i :connect
 SET search_path = test;
 CREATE SCHEMA one;
+SELECT clock_timestamp() AS began \gset
 
 -- ====
 -- a table that was imported
@@ -26,7 +27,7 @@ SELECT * FROM makini.refresh_schema('one', apply => true);
 SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) FROM pg_attribute
 WHERE attrelid = 'one.item'::regclass AND attname IN ('custitem_sim_color', 'upccode', 'displayname') ORDER BY 1;
 SELECT * FROM makini.refresh_schema('one');
-SELECT type, key, data - 'server', connection_id IS NOT NULL AS connection FROM makini._event;
+SELECT type, key, data - 'server' AS data, connection_id IS NOT NULL AS connection FROM makini._event WHERE data->>'relation' LIKE 'one.%' AND occurred_at > :'began';
 SELECT id, custitem_sim_color, upccode FROM one.item WHERE id = 1;
 -- what was dropped because it was gone comes back with it
 \! $SIM reset

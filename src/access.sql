@@ -30,6 +30,7 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('reader', 'table', 'makini.sync_check'),
 	('reader', 'table', 'makini.sync_difference'),
 	('reader', 'table', 'makini.problem'),
+	('operator', 'procedure', 'makini.run_sync(bigint, text)'),
 	('operator', 'function', 'makini.pause_sync(bigint)'),
 	('operator', 'function', 'makini.resume_sync(bigint)'),
 	('operator', 'function', 'makini.cancel_sync(bigint)'),

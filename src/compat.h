@@ -292,4 +292,15 @@ makini_result_user(ResultRelInfo *relinfo, EState *estate)
 	return OidIsValid(userid) ? userid : GetUserId();
 }
 
+/* Put a row that has just been stored into all indexes; 16 knows indexes that summarize. */
+static inline void
+makini_insert_index_tuples(ResultRelInfo *relinfo, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	list_free(ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL, false));
+#else
+	list_free(ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL));
+#endif
+}
+
 #endif /* MAKINI_COMPAT_H */

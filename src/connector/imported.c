@@ -121,8 +121,9 @@ imported_from(const DiscoveredTable *table, bool custom_fields, bool display)
 	imported->custom_fields = custom_fields;
 	imported->display = display;
 	foreach(lc, table->columns)
-		imported->columns = lappend(imported->columns,
-									known_column(imported_name(lfirst(lc)), imported_type(lfirst(lc))));
+		imported->columns =
+			lappend(imported->columns,
+					known_column(imported_name(lfirst(lc)), imported_type(lfirst(lc))));
 	return imported;
 }
 

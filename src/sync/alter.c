@@ -20,6 +20,7 @@
 #include "makini.h"
 #include "sync/control.h"
 #include "sync/define.h"
+#include "sync/drift.h"
 #include "sync/json_member.h"
 #include "sync/load.h"
 
@@ -192,6 +193,9 @@ widen(const Sync *sync, TimestampTz from)
 {
 	Load *load = load_find(sync->sync_id, LANE_BACKFILL);
 
+	/* The first load has yet to begin, and reads all of it. */
+	if (load == NULL && sync->data_as_of == 0)
+		return;
 	if (load == NULL)
 	{
 		Load slice = {.sync_id = sync->sync_id,
@@ -296,6 +300,9 @@ check_definition(const Sync *sync, Definition *definition, const Changes *what)
 	define_open_source(definition);
 	if (what->window)
 		definition->history_from = define_history(definition);
+	/* columns that came since are the next run's to place */
+	if (!what->begins_anew && !what->columns)
+		drift_narrow(sync, definition->opened);
 	define_prepare_target(definition);
 	rights_of_target_restore(&saved);
 }
@@ -338,6 +345,7 @@ makini_alter_sync(PG_FUNCTION_ARGS)
 	refuse_source(changes);
 	sync_check_home(sync);
 	definition = definition_load(sync->sync_id);
+	sync = control_owned_sync(sync->sync_id);
 	what = take_changes(definition, changes);
 	check_drain_changes(sync, &what);
 	if (!(what.schedule || what.window || what.begins_anew || what.filters || what.columns ||

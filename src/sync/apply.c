@@ -250,6 +250,8 @@ try_write(Apply *apply, RowSet *set, RowWork work, ErrorData **error)
 	if (*error == NULL)
 	{
 		count_written(apply, &attempt.written);
+		if (apply->rejected && attempt.written.deleted == 0)
+			reject_resolve(apply, set);
 		return true;
 	}
 	if (!error_is_about_data(*error))
@@ -283,6 +285,42 @@ rows_write(Apply *apply, RowSet *set, RowWork work)
 	rows_write(apply, &half, work);
 }
 
+static void
+write_in_bulk(Apply *apply, const RowSet *set, Written *written)
+{
+	if (bulk_write(apply, set, written))
+		return;
+	apply->empty = false;
+	write_by_statements(apply, set, written);
+}
+
+static void
+all_rows(const Rows *rows, RowSet *set)
+{
+	set->rows = rows;
+	set->n = rows->n;
+	set->at = palloc(sizeof(int) * Max(1, rows->n));
+	for (int i = 0; i < rows->n; i++)
+		set->at[i] = i;
+}
+
+/* Rows with one key are found by its index, so the page need not be looked through. */
+static bool
+try_bulk(Apply *apply, const Rows *rows)
+{
+	RowSet	   set;
+	ErrorData *error;
+
+	if (!apply->empty || apply->only_updates || !apply->target->plain ||
+		apply->target->way != WAY_INDEXED)
+		return false;
+	all_rows(rows, &set);
+	if (try_write(apply, &set, write_in_bulk, &error))
+		return true;
+	FreeErrorData(error);
+	return false;
+}
+
 /*
  * apply_rows
  *		See sync.h.
@@ -296,7 +334,7 @@ apply_rows(Apply *apply, const Rows *rows)
 	Assert(rows->ncolumns >= apply->target->nsource);
 	if (apply->target->way == WAY_MULTISET)
 		multiset_write(apply, rows);
-	else
+	else if (!try_bulk(apply, rows))
 	{
 		rows_distinct(apply, rows, &set);
 		rows_write(apply, &set, write_by_statements);

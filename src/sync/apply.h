@@ -58,6 +58,7 @@ typedef struct WriteStatements
 	Statement *insert;
 } WriteStatements;
 
+typedef struct Bulk Bulk;
 typedef struct Multiset Multiset;
 
 struct Apply
@@ -74,6 +75,7 @@ struct Apply
 	List		 *writes;	  /* of WriteStatements * */
 	int64		  inserted;	  /* by this Apply: plans grow old */
 	bool		  rejected;	  /* some row of the sync is kept as rejected */
+	Bulk		 *bulk;		  /* NULL: not begun */
 	Multiset	 *multiset;	  /* way without a key; NULL: not begun */
 	TimestampTz	  delete_before; /* rows written since are left alone */
 	bool		  seen_judged; /* what was not noted as seen is noted as missing */
@@ -157,6 +159,7 @@ extern void sql_not_deleted(StringInfo sql, const Apply *apply);
 
 /* ---- reject.c ---- */
 extern void reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason);
+extern void reject_resolve(Apply *apply, const RowSet *set);
 extern char *row_json(const Target *target, const Rows *rows, int row, bool key_only);
 
 #endif /* MAKINI_SYNC_APPLY_H */

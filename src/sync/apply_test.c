@@ -105,7 +105,7 @@ key_order(const Target *target, PageRange *range)
  * makini_test_apply
  *		(sync_id, query, page_rows, what, low text[], high text[], argument text).
  *		what: apply, empty (apply into a target that was), note, seen, children,
- *		delete, delete_seen, verify.  The query's last column may be "_extra".
+ *		delete, delete_seen, multiset (apply and delete), verify.  The query's last column may be "_extra".
  */
 Datum
 makini_test_apply(PG_FUNCTION_ARGS)
@@ -142,7 +142,7 @@ makini_test_apply(PG_FUNCTION_ARGS)
 
 		take_rows(table, from, Min(page, total - from), &rows, extra);
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (strcmp(what, "apply") == 0 || strcmp(what, "empty") == 0)
+		if (strcmp(what, "apply") == 0 || strcmp(what, "empty") == 0 || strcmp(what, "multiset") == 0)
 			apply_rows(apply, &rows);
 		else if (strcmp(what, "note") == 0)
 			compare_note(apply, &rows, &range, GetCurrentTimestamp());
@@ -154,7 +154,7 @@ makini_test_apply(PG_FUNCTION_ARGS)
 			compare_verify(apply, &rows, &range, atoi(argument));
 		PopActiveSnapshot();
 	}
-	if (strcmp(what, "delete") == 0 || strcmp(what, "delete_seen") == 0)
+	if (strncmp(what, "delete", 6) == 0 || strcmp(what, "multiset") == 0)
 		while (compare_delete(apply, strcmp(what, "delete_seen") == 0, GetCurrentTimestamp(), page))
 			CommandCounterIncrement();
 	SPI_finish();

@@ -122,8 +122,7 @@ makini_backfill_columns(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a feed cannot be read once more")));
 	refuse_before_history(sync);
 	if (names == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must not be empty")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("columns must not be empty")));
 	foreach(lc, names)
 		(void) drift_take_back(sync, lfirst(lc));
 	source = source_open(sync);

@@ -67,7 +67,7 @@ control_keep_idle(const Sync *sync)
 		if (!sync_lock_for_change(sync->sync_id, lane))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("sync " INT64_FORMAT " is running", sync->sync_id),
+					 errmsg("sync " INT64_FORMAT " is running, or being changed", sync->sync_id),
 					 errhint("Wait for it, or stop it with SELECT makini.cancel_sync(" INT64_FORMAT ").",
 							 sync->sync_id)));
 	}
@@ -220,7 +220,8 @@ control_begin_anew(Sync *sync, ResetWay way)
 	about_sync("DELETE FROM makini._load WHERE sync_id = $1", sync->sync_id);
 	about_sync("DELETE FROM makini._missing WHERE sync_id = $1", sync->sync_id);
 	about_sync("DELETE FROM makini._seen WHERE sync_id = $1", sync->sync_id);
-	about_sync("UPDATE makini._sync SET state = 'new', identity = NULL, cursor = NULL, canary = NULL,"
+	about_sync("UPDATE makini._sync SET state = 'new', identity = NULL, cursor = NULL, canary_key = NULL,"
+			   " canary_cursor = NULL, canary_asked_at = NULL,"
 			   " data_as_of = NULL, full_due_at = NULL, swept_at = NULL, deletes_denied_at = NULL,"
 			   " left_out = '{}', consecutive_failures = 0, last_error = NULL, last_error_code = NULL,"
 			   " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END"
@@ -429,6 +430,8 @@ makini_drop_sync(PG_FUNCTION_ARGS)
 	if (drop_target)
 		sync_check_home(sync);
 	about_sync("DELETE FROM makini._sync WHERE sync_id = $1", sync->sync_id);
+	about_sync("DELETE FROM makini._owed WHERE sync_id = $1", sync->sync_id);
+	about_sync("DELETE FROM makini._drain_digest WHERE sync_id = $1", sync->sync_id);
 	if (!drop_target)
 		PG_RETURN_BOOL(true);
 

@@ -533,22 +533,11 @@ deletes_of_text(const char *text)
 	return strcmp(text, "hard") == 0 ? DELETES_HARD : DELETES_SOFT;
 }
 
-void
-define_prepare_target(Definition *definition)
+static void
+check_alone(const Definition *definition)
 {
-	char *constants =
-		JsonbToCString(NULL, &definition->constants->root, VARSIZE_ANY_EXHDR(definition->constants));
-	bool  created;
-	int64 other;
+	int64 other = other_sync(definition);
 
-	definition->target_name = define_target_name(definition->target);
-	definition->target_oid = target_prepare(definition->target_name, definition->opened->table,
-											definition->opened->selected, definition->key, constants,
-											deletes_of_text(definition->deletes), &created);
-
-	/* Against another session that does the same at this moment. */
-	LockRelationOid(definition->target_oid, ShareUpdateExclusiveLock);
-	other = other_sync(definition);
 	if (other != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -556,4 +545,25 @@ define_prepare_target(Definition *definition)
 						definition->target_name, other),
 				 errdetail("Each would take the other's rows for its own."),
 				 errhint("Give each of them \"constants\" of the same names with different values, or another target.")));
+}
+
+void
+define_prepare_target(Definition *definition)
+{
+	char *constants =
+		JsonbToCString(NULL, &definition->constants->root, VARSIZE_ANY_EXHDR(definition->constants));
+	bool created;
+
+	definition->target_name = define_target_name(definition->target);
+	definition->target_oid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(
+												  cstring_to_text(definition->target_name))),
+											  NoLock, true);
+	check_alone(definition);
+	definition->target_oid = target_prepare(definition->target_name, definition->opened->table,
+											definition->opened->selected, definition->key, constants,
+											deletes_of_text(definition->deletes), &created);
+
+	/* Once more, against a session that does the same at this moment. */
+	LockRelationOid(definition->target_oid, ShareUpdateExclusiveLock);
+	check_alone(definition);
 }

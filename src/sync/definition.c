@@ -27,10 +27,11 @@ static const char *const load_statement =
 	" s.mode, s.deletes, s.history_from,"
 	" (extract(epoch from s.lookback) * 1000000)::bigint,"
 	" s.filter, s.initial_filter, s.columns, s.key, s.constants::text, s.enabled, s.state, s.identity,"
-	" s.cursor, s.canary::text, s.full_due_at, s.left_out, s.home,"
+	" s.cursor, s.canary_key, s.full_due_at, s.left_out, s.home,"
 	" s.options->>'full_every', s.options->>'on_schema_change',"
 	" coalesce((s.options->>'reject_limit')::float8, 0.05), s.options->>'backfill_order',"
-	" s.swept_at, s.owner, s.data_as_of"
+	" s.swept_at, s.owner, s.data_as_of,"
+	" s.canary_cursor, s.canary_asked_at"
 	" FROM makini._sync s WHERE s.sync_id = $1";
 
 enum LoadItem
@@ -55,7 +56,7 @@ enum LoadItem
 	LOAD_STATE,
 	LOAD_IDENTITY,
 	LOAD_CURSOR,
-	LOAD_CANARY,
+	LOAD_CANARY_KEY,
 	LOAD_FULL_DUE_AT,
 	LOAD_LEFT_OUT,
 	LOAD_HOME,
@@ -65,7 +66,9 @@ enum LoadItem
 	LOAD_BACKFILL_ORDER,
 	LOAD_SWEPT_AT,
 	LOAD_OWNER,
-	LOAD_DATA_AS_OF
+	LOAD_DATA_AS_OF,
+	LOAD_CANARY_CURSOR,
+	LOAD_CANARY_ASKED_AT
 };
 
 static Datum
@@ -175,7 +178,9 @@ sync_from_row(MemoryContext caller)
 	sync->state = item_text(LOAD_STATE);
 	sync->identity = item_text(LOAD_IDENTITY);
 	sync->cursor = item_int64(LOAD_CURSOR);
-	sync->canary = item_text(LOAD_CANARY);
+	sync->canary_key = item_int64(LOAD_CANARY_KEY);
+	sync->canary_cursor = item_int64(LOAD_CANARY_CURSOR);
+	sync->canary_asked_at = item_int64(LOAD_CANARY_ASKED_AT);
 	sync->full_due_at = item_int64(LOAD_FULL_DUE_AT);
 	sync->data_as_of = item_int64(LOAD_DATA_AS_OF);
 	sync->swept_at = item_int64(LOAD_SWEPT_AT);

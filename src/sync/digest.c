@@ -18,6 +18,7 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/uuid.h"
 
 #include "makini.h"
@@ -78,12 +79,16 @@ put_arrays(const Digests *digests, const bool *landed, Datum *values)
 	values[3] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* The setting goes with the rights. */
 static void
 execute(const Drain *drain, const char *statement, const Digests *digests, const bool *landed)
 {
 	Oid	  types[4] = {INT8OID, INT8OID, UUIDARRAYOID, INT8ARRAYOID};
 	Datum values[4];
 
+	/* nobody may have counted the rows yet that have come so far */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	values[0] = Int64GetDatum(drain->sync->sync_id);
 	values[1] = Int64GetDatum(drain->answer_id);
 	put_arrays(digests, landed, values);
@@ -112,7 +117,9 @@ digests_find(const Drain *drain, const CellPage *raw, const int64 *row_ids, int6
 	SPI_connect();
 	execute(drain,
 			"SELECT b.place, d.row_ids[b.nth + CASE WHEN d.answer_id = $2 THEN d.seen ELSE 0 END]"
-			" FROM (" BATCH ") AS b JOIN makini._drain_digest d ON d.sync_id = $1 AND d.digest = b.digest"
+			" FROM (" BATCH ") AS b CROSS JOIN LATERAL"
+			" (SELECT k.row_ids, k.answer_id, k.seen FROM makini._drain_digest k"
+			"  WHERE k.sync_id = $1 AND k.digest = b.digest OFFSET 0) AS d"
 			" WHERE b.nth + CASE WHEN d.answer_id = $2 THEN d.seen ELSE 0 END <= cardinality(d.row_ids)",
 			digests, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)

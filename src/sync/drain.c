@@ -365,7 +365,7 @@ settle_past(Draining *state)
 		run_commit();
 	}
 	if (error == NULL && !state->wait_for_answer)
-		error = owed_send(state->drain);
+		error = owed_send(state->drain, 0);
 	return error;
 }
 
@@ -513,7 +513,11 @@ drain(Draining *state)
 		error = settle_past(state);
 	if (error == NULL)
 		error = take_answer(state);
-	return error != NULL ? error : owed_send(state->drain);
+	if (error != NULL)
+		return error;
+
+	/* what is older was tried just now */
+	return owed_send(state->drain, state->wait_for_answer ? 0 : state->drain->answer_id);
 }
 
 ErrorData *

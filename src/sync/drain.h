@@ -128,9 +128,9 @@ extern void owed_insert(const Drain *drain, const OwedRow *rows, int n);
 
 /*
  * owed_send
- *		Send what is owed for complete answers, in chunks; commits as it goes.
- *		NULL when it went well.
+ *		Send what is owed for complete answers (or one of them, unless 0), in
+ *		chunks; commits as it goes.  NULL when it went well.
  */
-extern ErrorData *owed_send(Drain *drain);
+extern ErrorData *owed_send(Drain *drain, int64 answer_id);
 
 #endif /* MAKINI_DRAIN_H */

@@ -80,13 +80,14 @@ forget_changes(int64 sync_id, const List *columns)
 	makini_rights_restore(&saved);
 }
 
-/* A column is there again: should it go once more, that is news. */
-static void
+/* A column is there again: should it go once more, that is news.  False: it was never gone. */
+static bool
 forget_removal(int64 sync_id, const char *column)
 {
 	MakiniRights saved;
 	Oid			 types[] = {INT8OID, TEXTOID};
 	Datum		 values[2];
+	bool		 was_gone;
 
 	values[0] = Int64GetDatum(sync_id);
 	values[1] = CStringGetTextDatum(column);
@@ -95,8 +96,10 @@ forget_removal(int64 sync_id, const char *column)
 	SPI_execute_with_args("DELETE FROM makini._drift WHERE sync_id = $1 AND column_name::text = $2"
 						  " AND change = 'removed'",
 						  lengthof(types), types, values, NULL, false, 0);
+	was_gone = SPI_processed == 1;
 	SPI_finish();
 	makini_rights_restore(&saved);
+	return was_gone;
 }
 
 static void
@@ -121,7 +124,7 @@ tell(const Sync *sync, const SyncSource *source, List *changes, bool applied)
 /* A pass over the columns of a source, against those of its target. */
 typedef struct Reconciliation
 {
-	Sync	   *sync;
+	const Sync *sync;
 	SyncSource *source;
 	bool		may_alter;
 	bool		tells; /* changes are noted, to be told */
@@ -166,7 +169,7 @@ static bool
 add_column(Reconciliation *pass, const SelectedColumn *column)
 {
 	Oid		   target = pass->sync->target;
-	char	   *statement;
+	char	  *statement;
 	ErrorData *error;
 
 	if (!pass->may_alter)
@@ -273,7 +276,7 @@ place_columns(Reconciliation *pass, bool may_alter)
 }
 
 void
-drift_reconcile(Sync *sync, SyncSource *source)
+drift_reconcile(const Sync *sync, SyncSource *source)
 {
 	Reconciliation pass = {.sync = sync, .source = source, .tells = true};
 
@@ -285,7 +288,7 @@ drift_reconcile(Sync *sync, SyncSource *source)
 }
 
 void
-drift_narrow(Sync *sync, SyncSource *source)
+drift_narrow(const Sync *sync, SyncSource *source)
 {
 	Reconciliation pass = {.sync = sync, .source = source};
 
@@ -372,6 +375,22 @@ drift_try_again(Sync *sync)
 	store_left_out(sync);
 }
 
+void
+drift_come_back(const Sync *sync, const SyncSource *source)
+{
+	List	 *changes = NIL;
+	ListCell *lc;
+
+	foreach(lc, source->selected)
+	{
+		SelectedColumn *column = lfirst(lc);
+
+		if (forget_removal(sync->sync_id, column->name))
+			changes = column_change(changes, column->name, "returned", NULL, type_sql(column));
+	}
+	tell(sync, source, changes, true);
+}
+
 bool
 drift_take_back(Sync *sync, const char *column)
 {
@@ -387,6 +406,6 @@ drift_take_back(Sync *sync, const char *column)
 	}
 	sync->left_out = rest;
 	store_left_out(sync);
-	forget_removal(sync->sync_id, column);
+	(void) forget_removal(sync->sync_id, column);
 	return true;
 }

@@ -28,14 +28,14 @@
  *		a moment: call it in a transaction that is committed before anything is
  *		fetched.
  */
-extern void drift_reconcile(Sync *sync, SyncSource *source);
+extern void drift_reconcile(const Sync *sync, SyncSource *source);
 
 /*
  * drift_narrow
  *		The same without a change of anything, or a word about it: what the target
  *		can't take is taken off the selected columns.
  */
-extern void drift_narrow(Sync *sync, SyncSource *source);
+extern void drift_narrow(const Sync *sync, SyncSource *source);
 
 /*
  * drift_left_out
@@ -55,6 +55,13 @@ extern bool drift_left_out(Sync *sync, const SyncSource *source, const ErrorData
  */
 extern void drift_try_again(Sync *sync);
 
+/*
+ * drift_come_back
+ *		At the end of a full pass: columns that were gone and have been read again
+ *		are told of.
+ */
+extern void drift_come_back(const Sync *sync, const SyncSource *source);
+
 /* drift_take_back: the same for one column that is there again; false: it was not left out. */
 extern bool drift_take_back(Sync *sync, const char *column);
 
@@ -65,17 +72,22 @@ extern bool drift_take_back(Sync *sync, const char *column);
  *		Fetch the rows of a sync with these keys and write them; keys is a List of
  *		char ** (canonical texts, NULL for NULL, in the order of the source's key).
  *		Returns the keys that the source does not have; deletes: those are deleted
- *		from the target, as the sync says.  whatever_age: rows that look newer in
- *		the target are written over too.  All is fetched before the first lock is
- *		taken on the target; nothing is committed.
+ *		from the target, as the sync says, unless they were written meanwhile.  All
+ *		is fetched before the first lock is taken on the target; nothing is
+ *		committed.
  */
 extern List *refetch_apply(Sync *sync, SyncSource *source, List *keys, bool deletes,
-						   bool whatever_age, Counters *counters);
+						   Counters *counters);
 
 /* ---- verify.c ---- */
 
 /* A check begins and ends; what lies between is compare_verify's. */
 extern int64 verify_open(int64 sync_id);
 extern void	 verify_close(int64 check_id);
+
+/* ---- rejected.c ---- */
+
+/* Rows of a sync rejected since a time and not settled. */
+extern int64 rejects_open(int64 sync_id, TimestampTz since);
 
 #endif /* MAKINI_DRIFT_H */

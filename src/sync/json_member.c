@@ -55,33 +55,40 @@ enum_check(const char *value, const char *values, const char *name)
 			 errhint("Valid values: %s.", list_of_values(values))));
 }
 
-/* The type's own input function knows nothing of the name. */
-static void
-interval_context(void *name)
+/* NULL where it is none. */
+static Interval *
+try_interval(const char *text)
 {
-	errcontext("value of \"%s\"", (const char *) name);
+	MemoryContext caller = CurrentMemoryContext;
+	Interval *volatile interval = NULL;
+
+	PG_TRY();
+	{
+		interval =
+			DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
+												  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return interval;
 }
 
 Interval *
 interval_of_text(const char *text, const char *name)
 {
-	ErrorContextCallback context;
-	Datum				 value;
+	Interval *interval = try_interval(text);
 
-	context.callback = interval_context;
-	context.arg = unconstify(char *, name);
-	context.previous = error_context_stack;
-	error_context_stack = &context;
-	value = DirectFunctionCall3(interval_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-								Int32GetDatum(-1));
-	error_context_stack = context.previous;
-
-	if (!DatumGetBool(DirectFunctionCall1(interval_finite, value)))
+	if (interval == NULL ||
+		!DatumGetBool(DirectFunctionCall1(interval_finite, IntervalPGetDatum(interval))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for \"%s\": \"%s\"", name, text),
 				 errhint("Give an interval, such as 15 min or 30 days.")));
-	return DatumGetIntervalP(value);
+	return interval;
 }
 
 bool
@@ -173,6 +180,13 @@ member_object(Jsonb *object, const char *name)
  * ---------------------------------------------------------------------
  */
 
+Jsonb *
+members_merge(Jsonb *object, Jsonb *changes)
+{
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(object), JsonbPGetDatum(changes)));
+}
+
 static void
 push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text)
 {
@@ -183,50 +197,15 @@ push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text)
 	pushJsonbValue(state, token, &value);
 }
 
-/* Members of an object that another does not have, be they null or not. */
-static void
-push_members(JsonbParseState **state, Jsonb *object, Jsonb *except, bool nulls)
-{
-	JsonbIterator	  *iterator = JsonbIteratorInit(&object->root);
-	JsonbValue		   value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = text_of_string(&value);
-		(void) JsonbIteratorNext(&iterator, &value, true);
-		if ((except != NULL && member_present(except, name)) || (!nulls && value.type == jbvNull))
-			continue;
-		push_string(state, WJB_KEY, name);
-		pushJsonbValue(state, WJB_VALUE, &value);
-	}
-}
-
-Jsonb *
-members_merge(Jsonb *object, Jsonb *changes)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_members(&state, object, changes, true);
-	push_members(&state, changes, NULL, false);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
 Jsonb *
 member_with_text(Jsonb *object, const char *name, const char *text)
 {
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_members(&state, object, NULL, true);
 	push_string(&state, WJB_KEY, name);
 	push_string(&state, WJB_VALUE, text);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return members_merge(object, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 
 /* ---------------------------------------------------------------------

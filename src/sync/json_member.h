@@ -56,13 +56,13 @@ extern Jsonb *member_object(Jsonb *object, const char *name);
 /* The object with a member more or instead. */
 extern Jsonb *member_with_text(Jsonb *object, const char *name, const char *text);
 
-/* The object with the members of another over its own; those that are null there are left out. */
+/* The object with the members of another over its own. */
 extern Jsonb *members_merge(Jsonb *object, Jsonb *changes);
 
 /* One of the values in "a|b|c"; raises 22023 naming what it is a value of. */
 extern void enum_check(const char *value, const char *values, const char *name);
 
-/* An interval of finite length; an error names what it is a value of. */
+/* An interval of finite length; raises 22023 naming what it is a value of. */
 extern Interval *interval_of_text(const char *text, const char *name);
 extern bool		 interval_is_positive(const Interval *interval);
 

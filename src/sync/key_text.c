@@ -124,9 +124,8 @@ typedef struct Reading
 static bool
 member(Jsonb *object, const char *name, char **text)
 {
-	JsonbValue buffer;
-	JsonbValue *value =
-		getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
+	JsonbValue	buffer;
+	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
 
 	if (value == NULL)
 		return false;
@@ -158,8 +157,8 @@ text_value(const char *text, const SelectedColumn *column)
 	Oid	  ioparam;
 	Datum value;
 
-	(void) set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	(void) set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 	getTypeInputInfo(column->type, &input, &ioparam);
 	value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, column->typmod);
 	AtEOXact_GUC(true, guc_level);
@@ -181,8 +180,8 @@ read_key(void *arg)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("a key lacks column \"%s\"", column->name)));
 		if (text != NULL)
-			reading->key[i] = MemoryContextStrdup(
-				reading->cxt, value_text(text_value(text, column), column->type));
+			reading->key[i] =
+				MemoryContextStrdup(reading->cxt, value_text(text_value(text, column), column->type));
 	}
 }
 

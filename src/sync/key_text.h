@@ -17,8 +17,8 @@
 /* The columns of a source's key among those selected. */
 typedef struct KeyColumns
 {
-	int	 n;
-	int *places; /* among the selected columns */
+	int				 n;
+	int				*places; /* among the selected columns */
 	SelectedColumn **columns;
 } KeyColumns;
 

@@ -46,6 +46,7 @@ typedef struct Chunk
 	MemoryContext	 cxt;
 	int64			 after; /* only keys whose hash is above this */
 	bool			 blocked; /* some may have to wait for others of their key */
+	int64			 answer;  /* only those of this answer, 0: all */
 	int				 n;
 	int64			*row_ids;
 	Acknowledgement *acknowledgements;
@@ -214,12 +215,13 @@ read_chunk(void *arg)
 {
 	Chunk		*chunk = arg;
 	MakiniRights saved;
-	Oid			 types[] = {INT8OID, INT8OID, BOOLOID};
+	Oid			 types[] = {INT8OID, INT8OID, BOOLOID, INT8OID};
 	Datum		 values[lengthof(types)];
 
 	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
 	values[1] = Int64GetDatum(chunk->after);
 	values[2] = BoolGetDatum(chunk->blocked);
+	values[3] = Int64GetDatum(chunk->answer);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -228,7 +230,7 @@ read_chunk(void *arg)
 		" coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
 		" FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
 		"  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
-		"  AND (a.landed_at IS NOT NULL OR o.decided)"
+		"  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
 		"  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
 		"   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
 		"   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
@@ -414,9 +416,9 @@ send_some(Chunk *chunk)
 }
 
 ErrorData *
-owed_send(Drain *drain)
+owed_send(Drain *drain, int64 answer_id)
 {
-	Chunk	   chunk = {.drain = drain, .after = PG_INT64_MIN};
+	Chunk	   chunk = {.drain = drain, .after = PG_INT64_MIN, .answer = answer_id};
 	ErrorData *error;
 
 	if (drain->nkeys == 0)

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "sync/drift.h"
 #include "sync/run.h"
 
 /*
@@ -25,12 +26,10 @@
 #define REJECTS_JUDGED_FROM 1000
 #define DELETES_AT_ONCE 10000
 
-/* What of the source a phase of a load reads. */
-typedef struct Phase
-{
-	WindowKind	kind;
-	TimestampTz from;
-} Phase;
+/* Loads of more rows than this are read newest first, part by part. */
+#define SLICED_FROM 5000
+
+#define MAX_PHASES 8
 
 /* ---------------------------------------------------------------------
  * Phases
@@ -46,33 +45,68 @@ changes_from(const Run *run)
 }
 
 static void
-add_phase(Phase *phases, int *n, WindowKind kind, TimestampTz from)
+add_phase(Window *phases, int *n, WindowKind kind, TimestampTz from, TimestampTz upto)
 {
 	phases[*n].kind = kind;
 	phases[*n].from = from;
+	phases[*n].upto = upto;
 	(*n)++;
+}
+
+/*
+ * Documents of the last days are what people look for first.  What changes while
+ * older ones are read is found by the runs that go on beside this one.
+ */
+static bool
+can_be_sliced(const Run *run)
+{
+	return run->load->mode == RUN_INITIAL && run->sync->newest_first &&
+		run->source->traits.document && run->load->columns == NIL &&
+		(run->source->cursor != NULL || run->source->parent != NULL);
+}
+
+static void
+list_slices(const Run *run, Window *phases, int *n)
+{
+	static const int days[] = {7, 30, 90, 365};
+	TimestampTz		 upto = 0;
+
+	for (int i = 0; i < lengthof(days); i++)
+	{
+		TimestampTz from = run->load->started_at - days[i] * USECS_PER_DAY;
+
+		if (from <= run->load->window_from)
+			break;
+		add_phase(phases, n, WINDOW_SLICE, from, upto);
+		upto = from;
+	}
+	add_phase(phases, n, WINDOW_HISTORY, run->load->window_from, upto);
 }
 
 /* The queries of a load, in their order; a resumed load must find the same. */
 static int
-list_phases(const Run *run, Phase *phases)
+list_phases(const Run *run, Window *phases)
 {
 	const SyncSource *source = run->source;
+	const Load		 *load = run->load;
 	int				  n = 0;
 
-	if (run->load->mode != RUN_INCREMENTAL)
-	{
-		add_phase(phases, &n, WINDOW_HISTORY, run->load->window_from);
+	if (load->mode == RUN_INITIAL && run->sync->data_as_of != 0)
+		add_phase(phases, &n, WINDOW_SLICE, load->window_from, load->window_to);
+	else if (can_be_sliced(run) && load->rows_expected > SLICED_FROM)
+		list_slices(run, phases, &n);
+	else if (load->mode != RUN_INCREMENTAL)
+		add_phase(phases, &n, WINDOW_HISTORY, load->window_from, 0);
+	if (load->mode != RUN_INCREMENTAL)
 		return n;
-	}
 	if (source->parent != NULL)
-		add_phase(phases, &n, WINDOW_PARENT_CHANGED, changes_from(run));
+		add_phase(phases, &n, WINDOW_PARENT_CHANGED, changes_from(run), 0);
 	if (source->cursor != NULL)
 	{
-		add_phase(phases, &n, WINDOW_CHANGED, changes_from(run));
+		add_phase(phases, &n, WINDOW_CHANGED, changes_from(run), 0);
 		if (source->parent == NULL && source->cursor->nullable &&
-			run->sync->swept_at + SWEEP_EVERY < run->load->started_at)
-			add_phase(phases, &n, WINDOW_WITHOUT_CURSOR, 0);
+			run->sync->swept_at + SWEEP_EVERY < load->started_at)
+			add_phase(phases, &n, WINDOW_WITHOUT_CURSOR, 0, 0);
 	}
 	return n;
 }
@@ -89,11 +123,11 @@ is_whole(const Load *load)
 	return load->mode == RUN_FULL && load->columns == NIL;
 }
 
-static Phase *
+static Window *
 present_phase(Run *run)
 {
-	Phase *phases = palloc(sizeof(Phase) * 4);
-	int	   n = list_phases(run, phases);
+	Window *phases = palloc(sizeof(Window) * MAX_PHASES);
+	int		n = list_phases(run, phases);
 
 	return run->load->phase < n ? &phases[run->load->phase] : NULL;
 }
@@ -101,14 +135,14 @@ present_phase(Run *run)
 static void
 open_query(Run *run)
 {
-	Phase		*phase = present_phase(run);
+	Window		*phase = present_phase(run);
 	RemoteQuery *query;
 
 	/* What an earlier run noted of a pass that begins anew is void. */
 	if (is_whole(run->load) && run->load->position == NULL)
 		compare_forget(run->sync->sync_id);
 	MemoryContextSwitchTo(run->source_cxt);
-	query = window_query(run->source, phase->kind, phase->from);
+	query = window_query(run->source, phase);
 	query->resume = run->load->position;
 	run->ended = false;
 	run->reader = run->conn->connector->open(run->conn, query);
@@ -177,6 +211,7 @@ take_page(Run *run)
 	}
 	run->counters.pages++;
 	rows = rows_make(run->maker, page, run->counters.pages);
+	canary_watch(run, rows);
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
 	compare_page(run, rows);
@@ -185,24 +220,32 @@ take_page(Run *run)
 }
 
 static void
-judge_rejects(const Run *run)
+judge_rejects(const Run *run, int64 rejected, int64 read)
 {
-	const Counters *counters = &run->counters;
-
-	if (counters->rejected <= counters->read * run->sync->reject_limit)
+	if (rejected <= read * run->sync->reject_limit)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("too many rows of %s were rejected", run->sync->source_name),
 			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows could not be written.",
-					   counters->rejected, counters->read),
-			 errhint("makini.rejected_row says why. The option \"reject_limit\" of the sync says how many are too many.")));
+					   rejected, read),
+			 errhint("makini.rejected_row says why. When the cause is gone, SELECT makini.retry_rejected(" INT64_FORMAT
+					 ") and run again; the option \"reject_limit\" of the sync says how many are too many.",
+					 run->sync->sync_id)));
 }
 
+/*
+ * A load that was taken up at its end is not better than it was before.  Of
+ * changes the next ones are not to wait for people.
+ */
 static void
-judge_rejects_step(Run *run)
+judge_load(Run *run)
 {
-	judge_rejects(run);
+	run->rejects_open = rejects_open(run->sync->sync_id, run->load->started_at);
+	if (run->load->mode == RUN_INCREMENTAL)
+		judge_rejects(run, run->counters.rejected, run->counters.read);
+	else
+		judge_rejects(run, run->rejects_open, run->load->rows_done);
 }
 
 /* ---------------------------------------------------------------------
@@ -262,8 +305,37 @@ read_phase(Run *run)
 		progress_rows(run->load->rows_done);
 		progress_notice(run->sync);
 		if (run->counters.read >= REJECTS_JUDGED_FROM)
-			judge_rejects(run);
+			judge_rejects(run, run->counters.rejected, run->counters.read);
 	}
+	close_query(run);
+}
+
+static void
+open_whole(Run *run)
+{
+	Window whole = {WINDOW_HISTORY, run->load->window_from, 0};
+
+	MemoryContextSwitchTo(run->source_cxt);
+	run->reader = run->conn->connector->open(run->conn, window_query(run->source, &whole));
+}
+
+static void
+take_expected(Run *run)
+{
+	run->conn->connector->next_page(run->reader);
+	take_first_answer(run);
+	load_save(run->load);
+}
+
+/* How much there is tells whether it is worth while to read it part by part. */
+static void
+expect(Run *run)
+{
+	if (!can_be_sliced(run) || run->load->rows_expected >= 0 || run->sync->data_as_of != 0)
+		return;
+	run_steps(run, open_whole);
+	run_wait(run, run->reader);
+	run_step(run, take_expected);
 	close_query(run);
 }
 
@@ -271,12 +343,17 @@ void
 run_pass(Run *run)
 {
 	progress_phase(PHASE_READING);
+	expect(run);
 	while (present_phase(run) != NULL)
 	{
+		Window phase = *present_phase(run);
+
 		read_phase(run);
+		if (phase.kind == WINDOW_CHANGED)
+			canary_check(run, phase.from);
 		run_step(run, next_phase);
 	}
-	run_step(run, judge_rejects_step);
+	run_step(run, judge_load);
 	if (is_whole(run->load) && run->source->parent == NULL)
 		delete_all_missing(run);
 }

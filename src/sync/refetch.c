@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "sync/apply.h"
 #include "sync/drift.h"
@@ -29,15 +30,16 @@
 
 typedef struct Refetch
 {
-	Sync		 *sync;
-	SyncSource	 *source;
-	Connection	 *conn;
-	KeyColumns	 *columns;
-	List		 *keys;		/* of char **: those wanted */
-	HTAB		 *wanted;	/* by joined text */
-	List		 *pages;	/* of CellPage * */
-	bool			 exact; /* the source was asked for these keys only */
-	bool			 sure;	/* what was not found is not there */
+	Sync	   *sync;
+	SyncSource *source;
+	Connection *conn;
+	KeyColumns *columns;
+	List	   *keys;	/* of char **: those wanted */
+	HTAB	   *wanted; /* by joined text */
+	List	   *pages;	/* of CellPage * */
+	TimestampTz asked_at;
+	bool		exact; /* the source was asked for these keys only */
+	bool		sure;  /* what was not found is not there */
 } Refetch;
 
 /* A wanted key, by its joined text. */
@@ -322,6 +324,7 @@ delete_sql(const Apply *apply, KeyPattern pattern)
 	const Target  *target = apply->target;
 	StringInfoData sql;
 
+	/* A row that has come since the source was asked is there. */
 	initStringInfo(&sql);
 	sql_delete(&sql, apply);
 	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
@@ -330,13 +333,16 @@ delete_sql(const Apply *apply, KeyPattern pattern)
 	sql_key_join(&sql, target, pattern);
 	sql_key_any(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
+	appendStringInfo(&sql, " AND (t._synced_at OPERATOR(pg_catalog.<) $%d) IS NOT FALSE",
+					 PAGE_NARGS(target) + 1);
 	return sql.data;
 }
 
 /* Delete the rows of the target that have one of these keys. */
 static void
-delete_rows(Apply *apply, const Rows *rows)
+delete_rows(Apply *apply, const Rows *rows, TimestampTz asked_at)
 {
+	Oid			 more[] = {TIMESTAMPTZOID};
 	TargetRights saved;
 	RowSet		 rest = {.rows = rows, .n = rows->n};
 	RowSet		 same;
@@ -350,10 +356,10 @@ delete_rows(Apply *apply, const Rows *rows)
 	while (next_pattern(apply->target, &rest, &same, &pattern))
 	{
 		char	  *nulls;
-		Datum	  *values = page_values(apply, &same, 0, &nulls);
-		Statement *statement =
-			statement_get(apply, delete_sql(apply, pattern), PLAN_BY_KEY, 0, NULL);
+		Datum	  *values = page_values(apply, &same, 1, &nulls);
+		Statement *statement = statement_get(apply, delete_sql(apply, pattern), PLAN_BY_KEY, 1, more);
 
+		values[PAGE_NARGS(apply->target)] = TimestampTzGetDatum(asked_at);
 		owner_begin(apply, &saved);
 		statement_execute(apply, statement, values, nulls);
 		apply->counters->deleted += SPI_processed;
@@ -362,17 +368,13 @@ delete_rows(Apply *apply, const Rows *rows)
 }
 
 static void
-write_all(Refetch *refetch, bool deletes, bool whatever_age, Counters *counters)
+write_all(Refetch *refetch, bool deletes, Counters *counters)
 {
 	Target	 *target = target_open(refetch->sync, refetch->source->selected);
-	Apply	 *apply;
-	RowMaker *maker;
+	Apply	 *apply = apply_begin(refetch->sync, target, 0, counters, false);
+	RowMaker *maker = rows_begin(refetch->conn, refetch->sync, refetch->source, 0, 0, counters);
 	ListCell *lc;
 
-	if (whatever_age)
-		target->cursor = -1;
-	apply = apply_begin(refetch->sync, target, 0, counters, false);
-	maker = rows_begin(refetch->conn, refetch->sync, refetch->source, 0, 0, counters);
 	refetch->sure = true;
 	foreach(lc, refetch->pages)
 	{
@@ -385,12 +387,11 @@ write_all(Refetch *refetch, bool deletes, bool whatever_age, Counters *counters)
 		apply_rows(apply, rows);
 	}
 	if (deletes && refetch->sure)
-		delete_rows(apply, rows_not_found(refetch));
+		delete_rows(apply, rows_not_found(refetch), refetch->asked_at);
 }
 
 List *
-refetch_apply(Sync *sync, SyncSource *source, List *keys, bool deletes, bool whatever_age,
-			  Counters *counters)
+refetch_apply(Sync *sync, SyncSource *source, List *keys, bool deletes, Counters *counters)
 {
 	Refetch	  refetch = {.sync = sync, .source = source};
 	List	 *missing = NIL;
@@ -399,8 +400,9 @@ refetch_apply(Sync *sync, SyncSource *source, List *keys, bool deletes, bool wha
 	refetch.columns = key_columns(sync, source);
 	refetch.conn = connection_open(source->table->serverid, sync->owner, REMOTE_USE_SYNC);
 	note_wanted(&refetch, keys);
+	refetch.asked_at = GetCurrentTimestamp();
 	fetch_all(&refetch);
-	write_all(&refetch, deletes, whatever_age, counters);
+	write_all(&refetch, deletes, counters);
 	foreach(lc, refetch.keys)
 	{
 		const char *joined = key_joined(refetch.columns, lfirst(lc));

@@ -141,7 +141,7 @@ tables_named(text *what, bool apply)
 	List	 *names = textToQualifiedNameList(what);
 	RangeVar *range = makeRangeVarFromNameList(names);
 	Oid		  relid = RangeVarGetRelid(range, AccessShareLock, true);
-	Oid		  namespace = InvalidOid;
+	Oid namespace = InvalidOid;
 
 	if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE && is_ours(relid))
 	{
@@ -149,7 +149,7 @@ tables_named(text *what, bool apply)
 		return list_make1_oid(relid);
 	}
 	if (list_length(names) == 1)
-		namespace = get_namespace_oid(range->relname, true);
+	namespace = get_namespace_oid(range->relname, true);
 	if (OidIsValid(namespace))
 		return tables_of_schema(namespace, apply);
 	ereport(ERROR,
@@ -190,7 +190,8 @@ look_at(List *relids)
 		looked->table = table_open_options(looked->relid);
 		looked->known = imported_recall(looked->relid);
 		looked->custom_fields = looked->known == NULL || looked->known->custom_fields;
-		looked->display = looked->known != NULL ? looked->known->display : declares_display(looked->table);
+		looked->display =
+			looked->known != NULL ? looked->known->display : declares_display(looked->table);
 		all = lappend(all, looked);
 	}
 	return all;
@@ -614,9 +615,9 @@ syncs_of(Oid relid)
 						  lengthof(types), types, values, NULL, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool		  isnull;
-		int64		  id = DatumGetInt64(
-			 SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		bool  isnull;
+		int64 id =
+			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
 		ids = sync_in_list(ids, id);
@@ -650,9 +651,9 @@ follow_type(Looked *looked, const Sync *sync, const Finding *from)
 {
 	AttrNumber attnum = get_attnum(sync->target, from->column);
 	Oid		   old;
-	Oid		   new = type_of_text(from->remote_type);
-	char	  *column = psprintf("%s", quote_identifier(from->column));
-	Finding	  *finding;
+	Oid new = type_of_text(from->remote_type);
+	char	*column = psprintf("%s", quote_identifier(from->column));
+	Finding *finding;
 
 	if (sync->on_schema_change != DRIFT_ADD || attnum == InvalidAttrNumber)
 		return;
@@ -681,14 +682,13 @@ follow_returned(Looked *looked, const Sync *sync)
 		AttrNumber attnum = get_attnum(looked->relid, name);
 		Finding	  *finding;
 
-		if (attnum <= 0 || attnum > looked->table->natts ||
-			looked->table->columns[attnum - 1] == NULL ||
+		if (attnum <= 0 || attnum > looked->table->natts || looked->table->columns[attnum - 1] == NULL ||
 			!is_discovered(looked->found, looked->table->columns[attnum - 1]))
 			continue;
-		finding = add_finding(&looked->targets, sync->target, name, "returned",
-							  psprintf("SELECT makini.backfill_columns(" INT64_FORMAT ", %s)",
-									   sync->sync_id,
-									   quote_literal_cstr(psprintf("{%s}", quote_identifier(name)))));
+		finding =
+			add_finding(&looked->targets, sync->target, name, "returned",
+						psprintf("SELECT makini.backfill_columns(" INT64_FORMAT ", %s)", sync->sync_id,
+								 quote_literal_cstr(psprintf("{%s}", quote_identifier(name)))));
 		finding->remote_type = declared_type(looked->relid, attnum);
 		finding->runnable = false;
 	}
@@ -746,8 +746,7 @@ run_finding(Finding *finding)
 	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("could not alter %s: %s", relation_full_name(finding->relation),
-						error->message),
+				 errmsg("could not alter %s: %s", relation_full_name(finding->relation), error->message),
 				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0));
 }
 
@@ -914,8 +913,8 @@ makini_refresh_schema(PG_FUNCTION_ARGS)
 			apply_table(looked);
 		if (looked->known == NULL && looked->found != NULL && looked->found->refused == NULL &&
 			!XactReadOnly)
-			imported_remember(looked->relid, imported_from(looked->found, looked->custom_fields,
-														   looked->display));
+			imported_remember(looked->relid,
+							  imported_from(looked->found, looked->custom_fields, looked->display));
 		put_findings(result, looked->findings);
 		put_findings(result, looked->targets);
 	}

@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -153,4 +154,35 @@ reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason)
 			   row_json(target, rows, row, false), reason->column_name, reason);
 	apply->counters->rejected++;
 	apply->rejected = true;
+}
+
+/*
+ * reject_resolve
+ *		Rows that have been written need nobody's care any longer.  What this very
+ *		run rejected stays: another row may have the same key.
+ */
+void
+reject_resolve(Apply *apply, const RowSet *set)
+{
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, INT8OID, TEXTARRAYOID};
+	Datum		 values[3];
+	Datum		*keys = palloc(sizeof(Datum) * Max(1, set->n));
+
+	for (int i = 0; i < set->n; i++)
+		keys[i] = CStringGetTextDatum(row_json(apply->target, set->rows, set->at[i], true));
+	values[0] = Int64GetDatum(apply->sync->sync_id);
+	values[1] = Int64GetDatum(apply->run_id);
+	values[2] =
+		PointerGetDatum(construct_array(keys, set->n, TEXTOID, -1, false, TYPALIGN_INT));
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._rejected_row SET resolved_at = pg_catalog.clock_timestamp(),"
+						  " resolution = 'written since'"
+						  " WHERE sync_id = $1 AND resolved_at IS NULL AND coalesce(run_id, 0) <> $2"
+						  " AND key IN (SELECT k::jsonb FROM unnest($3) AS k)",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
 }

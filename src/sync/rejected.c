@@ -58,7 +58,7 @@ read_rejected(int64 sync_id, ArrayType *ids, TimestampTz since)
 	SPI_execute_with_args("SELECT rejected_id, key FROM makini._rejected_row WHERE sync_id = $1"
 						  " AND resolved_at IS NULL AND ($2 IS NULL OR rejected_id = ANY ($2))"
 						  " AND ($3 IS NULL OR rejected_at >= $3) ORDER BY rejected_id",
-						  lengthof(types), types, values, nulls, true, 0);
+						  lengthof(types), types, values, nulls, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	  row = SPI_tuptable->vals[i];
@@ -67,8 +67,7 @@ read_rejected(int64 sync_id, ArrayType *ids, TimestampTz since)
 		bool		  isnull;
 		Datum		  key;
 
-		rejected->rejected_id =
-			DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		rejected->rejected_id = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
 		key = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
 		if (!isnull)
 			rejected->key = DatumGetJsonbPCopy(key);
@@ -78,6 +77,28 @@ read_rejected(int64 sync_id, ArrayType *ids, TimestampTz since)
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return found;
+}
+
+int64
+rejects_open(int64 sync_id, TimestampTz since)
+{
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, TIMESTAMPTZOID};
+	Datum		 values[2];
+	int64		 n;
+	bool		 isnull;
+
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = TimestampTzGetDatum(since);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("SELECT count(*) FROM makini._rejected_row WHERE sync_id = $1"
+						  " AND resolved_at IS NULL AND rejected_at >= $2",
+						  lengthof(types), types, values, NULL, false, 1);
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return n;
 }
 
 /* Those with a key that can be asked for. */
@@ -208,8 +229,7 @@ refuse_drain(const Sync *sync)
 	if (sync->mode != SYNC_DRAIN)
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("rows of a feed cannot be fetched again"),
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows of a feed cannot be fetched again"),
 			 errhint("makini.rejected_row has what was sent of them. Insert it by hand, and settle them with makini.resolve_rejected().")));
 }
 
@@ -253,7 +273,7 @@ makini_retry_rejected(PG_FUNCTION_ARGS)
 				 errhint("Settle such rows with makini.resolve_rejected().")));
 	if (tried == NIL)
 		PG_RETURN_INT64(0);
-	gone = refetch_apply(sync, source, keys_of(tried), true, false, &counters);
+	gone = refetch_apply(sync, source, keys_of(tried), true, &counters);
 	PG_RETURN_INT64(settle_tried(sync, columns, tried, gone, since));
 }
 

@@ -15,7 +15,9 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -41,6 +43,21 @@ source_of_load(const Run *run)
 	return source_open(&narrowed);
 }
 
+/* The owner may have lost what create_sync asked for. */
+static void
+check_may_read(const Sync *sync)
+{
+	if (pg_class_aclcheck(sync->source, sync->owner, ACL_SELECT) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for foreign table %s", get_rel_name(sync->source)),
+			 errdetail("Role \"%s\", which owns sync " INT64_FORMAT ", has no right to SELECT.",
+					   sync->owner_name, sync->sync_id),
+			 errhint("Grant it again, then SELECT makini.resume_sync(" INT64_FORMAT ").",
+					 sync->sync_id)));
+}
+
 static void
 open_source(Run *run)
 {
@@ -50,12 +67,13 @@ open_source(Run *run)
 	old = MemoryContextSwitchTo(run->source_cxt);
 	run->reader = NULL;
 	run->source = source_of_load(run);
+	check_may_read(run->sync);
 	drift_reconcile(run->sync, run->source);
 	run->target = target_open(run->sync, run->source->selected);
-	run->conn =
-		connection_open(run->source->table->serverid, run->sync->owner, REMOTE_USE_SYNC);
+	run->conn = connection_open(run->source->table->serverid, run->sync->owner, REMOTE_USE_SYNC);
 	run->conn->endpoint.usage = &run->usage;
-	run->apply = apply_begin(run->sync, run->target, run->run_id, &run->counters, run->load->was_empty);
+	run->apply =
+		apply_begin(run->sync, run->target, run->run_id, &run->counters, run->load->was_empty);
 	if (run->load->columns != NIL)
 		apply_only_updates(run->apply);
 	run->maker = rows_begin(run->conn, run->sync, run->source,
@@ -207,7 +225,8 @@ raise_source_changed(const Sync *sync, const char *identity)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", sync->sync_id),
 			 errdetail("Its rows came from %s; the server now points at %s.", sync->identity, identity),
-			 errhint("Point the server back, or start over with SELECT makini.reset_sync(" INT64_FORMAT ").",
+			 errhint("Point the server back, or start over with SELECT makini.reset_sync(" INT64_FORMAT
+					 ").",
 					 sync->sync_id)));
 }
 
@@ -333,11 +352,15 @@ finish(Run *run)
 	nulls[1] = run->load->window_to == 0 ? 'n' : ' ';
 	values[2] = TimestampTzGetDatum(run->load->started_at);
 	load_delete(run->load);
+	canary_keep(run);
 	if (run->load->mode == RUN_VERIFY)
 		verify_close(run->load->check_id);
+	if (run->load->mode == RUN_FULL)
+		drift_come_back(run->sync, run->source);
 	account_save(run->run_id, run->load, &run->counters, &run->usage);
 	update_sync(state_statement(run->load), 3, types, values, nulls);
-	account_close(run->sync, run->run_id, run->counters.rejected > 0 ? "partial" : "completed", NULL);
+	account_close(run->sync, run->run_id,
+				  run->counters.rejected + run->rejects_open > 0 ? "partial" : "completed", NULL);
 }
 
 /* ---------------------------------------------------------------------

@@ -28,6 +28,7 @@ typedef struct Run
 	Load		 *load;
 	int64		  run_id;
 	Counters	  counters;
+	int64		  rejects_open; /* of the load, when all has been read */
 	Apply		 *apply;
 	RowMaker	 *maker;
 	Reader		 *reader; /* of the present query */
@@ -35,6 +36,10 @@ typedef struct Run
 	bool		  more;	  /* a step has to be called once more */
 	TimestampTz	  answered_at;
 	Search	   *search;
+	int64		newest_key; /* of the row read that changed last */
+	TimestampTz newest_cursor;
+	bool		canary_seen;
+	bool		canary_asked;
 	bool		  by_seen; /* keys are noted as seen, for pages cover no ranges */
 } Run;
 
@@ -60,6 +65,11 @@ extern void run_load(MemoryContext cxt, Sync *sync, Load *load);
 
 /* pass.c: read all that the load's queries give, and write it. */
 extern void run_pass(Run *run);
+
+/* canary.c */
+extern void canary_watch(Run *run, const Rows *rows);
+extern void canary_check(Run *run, TimestampTz from);
+extern void canary_keep(const Run *run);
 
 /* tombstone.c: delete what the source says was deleted. */
 extern void run_tombstones(Run *run);

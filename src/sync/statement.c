@@ -545,6 +545,8 @@ force_index_plans(const Target *target, PlanKind kind)
 	if (!target->key_indexed || target->foreign_parts || kind == PLAN_FREELY)
 		return level;
 	set_off("enable_seqscan");
+	if (kind == PLAN_BY_RANGE)
+		set_off("enable_nestloop");
 	for (int i = 0; i < lengthof(joins) && kind == PLAN_BY_KEY; i++)
 		set_off(joins[i]);
 	return level;

@@ -72,7 +72,7 @@ static const char *const load_statement =
 	"SELECT source_oid, source, target_oid, target, schedule, initial_window, mode, deletes,"
 	" initial_filter, filter, lookback, history_from, constants, options,"
 	" columns::text[] AS columns, key::text[] AS key"
-	" FROM makini._sync WHERE sync_id = $1";
+	" FROM makini._sync WHERE sync_id = $1 FOR NO KEY UPDATE";
 
 /* ---------------------------------------------------------------------
  * Writing
@@ -244,7 +244,8 @@ definition_from_row(Definition *definition)
 
 /*
  * definition_load
- *		A sync as it was defined, or NULL where there is none.
+ *		A sync as it was defined, or NULL where there is none.  Nobody else changes
+ *		it until the transaction ends.
  */
 Definition *
 definition_load(int64 sync_id)
@@ -257,7 +258,7 @@ definition_load(int64 sync_id)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(load_statement, 1, types, values, NULL, true, 1);
+	SPI_execute_with_args(load_statement, 1, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);

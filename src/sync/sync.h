@@ -11,6 +11,7 @@
  *	definition.c		a sync as its row says
  *	run.c				run_sync(): windows, lanes, phases, failures
  *	window.c			the queries that a run reads
+ *	canary.c			noticing a source that went back in time
  *	transaction.c		subtransactions, commits and rights of a run
  *	progress.c			what a run is doing now, for others to see and to stop
  *	target.c			a local table: its columns, and how it can be written
@@ -97,7 +98,9 @@ typedef struct Sync
 	char	   *state;
 	char	   *identity; /* or NULL */
 	TimestampTz cursor;
-	char	   *canary;
+	int64		canary_key; /* see canary.c */
+	TimestampTz canary_cursor;
+	TimestampTz canary_asked_at;
 	TimestampTz data_as_of; /* 0: nothing is whole yet */
 	TimestampTz full_due_at;
 	TimestampTz swept_at; /* rows without a cursor were last looked for */
@@ -172,6 +175,7 @@ typedef struct SyncSource
 typedef enum WindowKind
 {
 	WINDOW_HISTORY,		   /* all that the sync is about */
+	WINDOW_SLICE,		   /* of that: cursor between two times */
 	WINDOW_CHANGED,		   /* cursor since a time */
 	WINDOW_PARENT_CHANGED, /* all rows of parents whose cursor is since a time */
 	WINDOW_WITHOUT_CURSOR
@@ -179,7 +183,15 @@ typedef enum WindowKind
 
 /* source_open: takes AccessShareLock until the end of the transaction. */
 extern SyncSource  *source_open(const Sync *sync);
-extern RemoteQuery *window_query(const SyncSource *source, WindowKind kind, TimestampTz from);
+
+/* A part of the source; times are 0 for none. */
+typedef struct Window
+{
+	WindowKind	kind;
+	TimestampTz from;
+	TimestampTz upto; /* not itself */
+} Window;
+extern RemoteQuery *window_query(const SyncSource *source, const Window *window);
 
 /* Keys by a list of texts; parent: of the entity that the source's rows follow. */
 extern RemoteQuery *keys_query(const SyncSource *source, bool parent, List *texts);

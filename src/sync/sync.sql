@@ -30,8 +30,10 @@ CREATE TABLE makini._sync (
 	identity text,
 	-- everything that changed at the source before this has been read
 	cursor timestamptz,
-	-- a row read near the cursor, to notice a source that went back in time
-	canary jsonb,
+	-- the row that changed last of those read, to notice a source that went back in time
+	canary_key bigint,
+	canary_cursor timestamptz,
+	canary_asked_at timestamptz,
 	data_as_of timestamptz,
 	full_due_at timestamptz,
 	-- rows without a cursor were last looked for

@@ -6,6 +6,12 @@ CREATE FUNCTION makini._visible(owner_oid oid, server_oid oid) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'makini_visible';
 REVOKE ALL ON FUNCTION makini._visible(oid, oid) FROM PUBLIC;
 
+CREATE VIEW makini._relation AS
+	SELECT c.oid AS relid,
+		pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
+
 -- Every sync with what its OIDs and names mean here and now, whoever may see it.
 -- A sync that was restored from elsewhere is known by names only.
 CREATE VIEW makini._sync_here AS
@@ -26,10 +32,10 @@ CREATE VIEW makini._sync_here AS
 	LEFT JOIN pg_catalog.pg_authid o
 		ON CASE WHEN s.home = makini._home() THEN o.oid = s.owner_oid ELSE o.rolname = s.owner END
 	LEFT JOIN LATERAL (
-		SELECT k.oid AS relid, pg_catalog.format('%I.%I', n.nspname, k.relname) AS name
-		FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace
-		WHERE k.oid = CASE WHEN s.home = makini._home() THEN s.source_oid ELSE pg_catalog.to_regclass(s.source) END) r ON true
+		SELECT k.relid, k.name FROM makini._relation k WHERE s.home = makini._home() AND k.relid = s.source_oid
+		UNION ALL
+		SELECT k.relid, k.name FROM makini._relation k WHERE s.home <> makini._home() AND k.name = s.source) r ON true
 	LEFT JOIN LATERAL (
-		SELECT k.oid AS relid, pg_catalog.format('%I.%I', n.nspname, k.relname) AS name
-		FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace
-		WHERE k.oid = CASE WHEN s.home = makini._home() THEN s.target_oid ELSE pg_catalog.to_regclass(s.target) END) t ON true;
+		SELECT k.relid, k.name FROM makini._relation k WHERE s.home = makini._home() AND k.relid = s.target_oid
+		UNION ALL
+		SELECT k.relid, k.name FROM makini._relation k WHERE s.home <> makini._home() AND k.name = s.target) t ON true;

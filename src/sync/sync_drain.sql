@@ -37,11 +37,12 @@ CREATE INDEX ON makini._drain_answer (sync_id, answer_id);
 SELECT pg_extension_config_dump('makini._drain_answer', '');
 SELECT pg_extension_config_dump('makini._drain_answer_answer_id_seq', '');
 
--- Acknowledgements that the other side has not taken yet.
+-- Acknowledgements that the other side has not taken yet.  No foreign keys here
+-- and below: they would cost as much as the rows.
 CREATE TABLE makini._owed (
-	sync_id bigint NOT NULL REFERENCES makini._sync ON DELETE CASCADE,
+	sync_id bigint NOT NULL,
 	row_id bigint NOT NULL,
-	answer_id bigint NOT NULL REFERENCES makini._drain_answer ON DELETE CASCADE,
+	answer_id bigint NOT NULL,
 	-- texts of the columns that _sync.key names; rows may have one in common
 	key text[] NOT NULL,
 	key_hash bigint NOT NULL,
@@ -62,7 +63,7 @@ SELECT pg_extension_config_dump('makini._owed', '');
 -- Rows that came before, by their bytes: the first row_ids that they were landed
 -- as, and how often one answer, the last that had them, did.
 CREATE TABLE makini._drain_digest (
-	sync_id bigint NOT NULL REFERENCES makini._sync ON DELETE CASCADE,
+	sync_id bigint NOT NULL,
 	digest uuid NOT NULL,
 	row_ids bigint[] NOT NULL,
 	answer_id bigint NOT NULL,

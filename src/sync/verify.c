@@ -19,7 +19,6 @@
 #include "utils/builtins.h"
 
 #include "makini.h"
-#include "sync/control.h"
 #include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"
@@ -49,10 +48,9 @@ verify_open(int64 sync_id)
 						  "SELECT check_id FROM makini._sync_check WHERE sync_id = $1"
 						  " ORDER BY check_id DESC OFFSET " CHECKS_KEPT " - 1 LIMIT 1)",
 						  1, types, values, NULL, false, 0);
-	SPI_execute_with_args("INSERT INTO makini._sync_check (sync_id) VALUES ($1) RETURNING check_id", 1,
-						  types, values, NULL, false, 0);
-	check_id =
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_execute_with_args("INSERT INTO makini._sync_check (sync_id) VALUES ($1) RETURNING check_id",
+						  1, types, values, NULL, false, 0);
+	check_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return check_id;
@@ -185,9 +183,6 @@ has_differences(int64 check_id)
  * makini_repair_sync
  *		makini.repair_sync(check_id): fetches the keys that a check found missing,
  *		extra or different, and makes the target what the source says now.
- *
- * The source decides even where the target's row looks newer, for somebody may
- * have changed that; so no run may write newer ones meanwhile.
  */
 Datum
 makini_repair_sync(PG_FUNCTION_ARGS)
@@ -204,12 +199,11 @@ makini_repair_sync(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("makini.repair_sync()");
 	if (!has_differences(check_id))
 		PG_RETURN_INT64(0);
-	control_keep_idle(sync);
 	source = source_open(sync);
 	drift_narrow(sync, source);
 	columns = key_columns(sync, source);
 	keys = differing_keys(check_id, columns);
-	(void) refetch_apply(sync, source, keys, true, true, &counters);
+	(void) refetch_apply(sync, source, keys, true, &counters);
 	about_check("UPDATE makini._sync_difference SET repaired_at = pg_catalog.now()"
 				" WHERE check_id = $1 AND repaired_at IS NULL",
 				check_id);

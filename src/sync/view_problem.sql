@@ -9,7 +9,7 @@ CREATE VIEW makini._sync_problem AS
 		h.source,
 		h.target,
 		p.severity,
-		coalesce(p.since, s.created_at) AS since,
+		p.since,
 		p.message,
 		p.hint,
 		p.fix_sql

@@ -244,13 +244,13 @@ moment_text(TimestampTz moment)
 }
 
 static Filter *
-since(int source, SourceColumn *cursor, TimestampTz from)
+compare(CompareOp op, int source, SourceColumn *cursor, TimestampTz moment)
 {
 	Filter		*filter = new_filter(FILTER_COMPARE, source, cursor);
 	FilterValue *value = palloc0(sizeof(FilterValue));
 
-	filter->op = CMP_GE;
-	value->text = moment_text(from);
+	filter->op = op;
+	value->text = moment_text(moment);
 	filter->values = list_make1(value);
 	return filter;
 }
@@ -267,17 +267,26 @@ both(FilterKind kind, Filter *a, Filter *b)
 	return filter;
 }
 
+/* NULL: no bounds. */
+static Filter *
+between(int source, SourceColumn *cursor, const Window *window)
+{
+	return both(FILTER_AND,
+				window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
+				window->upto != 0 ? compare(CMP_LT, source, cursor, window->upto) : NULL);
+}
+
 /* What of the source the sync is about, besides its filter; NULL: all of it. */
 static Filter *
-history(const SyncSource *source, TimestampTz from)
+history(const SyncSource *source, const Window *window)
 {
 	int			  place = source->parent != NULL ? 1 : 0;
 	SourceColumn *cursor = source->parent != NULL ? source->parent_cursor : source->cursor;
-	Filter		 *filter;
+	Filter		 *filter = cursor != NULL ? between(place, cursor, window) : NULL;
 
-	if (from == 0 || cursor == NULL)
-		return NULL;
-	filter = both(FILTER_OR, since(place, cursor, from), new_filter(FILTER_NULL, place, cursor));
+	if (filter == NULL || window->kind == WINDOW_SLICE)
+		return filter;
+	filter = both(FILTER_OR, filter, new_filter(FILTER_NULL, place, cursor));
 	if (source->initial_filter != NULL)
 		filter = both(FILTER_OR, filter, source->initial_filter->filter);
 	return filter;
@@ -321,27 +330,27 @@ join_parent(RemoteQuery *query, const SyncSource *source)
 
 /*
  * window_query
- *		The query of one kind; from: the window's lower bound or the beginning of
- *		history, 0 for none.
+ *		The query for a part of the source.
  */
 RemoteQuery *
-window_query(const SyncSource *source, WindowKind kind, TimestampTz from)
+window_query(const SyncSource *source, const Window *window)
 {
 	RemoteQuery *query = plain_query(source);
 	Filter		*part = NULL;
 
-	switch (kind)
+	switch (window->kind)
 	{
 		case WINDOW_HISTORY:
-			part = history(source, from);
+		case WINDOW_SLICE:
+			part = history(source, window);
 			if (part != NULL && source->parent != NULL)
 				join_parent(query, source);
 			break;
 		case WINDOW_CHANGED:
-			part = since(0, source->cursor, from);
+			part = between(0, source->cursor, window);
 			break;
 		case WINDOW_PARENT_CHANGED:
-			part = since(1, source->parent_cursor, from);
+			part = between(1, source->parent_cursor, window);
 			join_parent(query, source);
 			break;
 		case WINDOW_WITHOUT_CURSOR:
