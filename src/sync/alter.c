@@ -16,6 +16,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "makini.h"
 #include "sync/control.h"
@@ -48,6 +49,7 @@ typedef struct Changes
 {
 	bool schedule;
 	bool window;
+	bool target;
 	bool begins_anew; /* target, key or constants */
 	bool filters;
 	bool columns;
@@ -135,7 +137,8 @@ take_changes(Definition *definition, Jsonb *changes)
 
 	what.schedule = take_text(changes, "schedule", &definition->schedule);
 	what.window = take_text(changes, "initial_window", &definition->initial_window);
-	what.begins_anew = take_target(changes, &definition->target);
+	what.target = take_target(changes, &definition->target);
+	what.begins_anew = what.target;
 	what.begins_anew |= take_texts(changes, "key", &definition->key);
 	what.begins_anew |= take_object(changes, "constants", &definition->constants, false);
 	what.filters = take_text(changes, "filter", &definition->filter);
@@ -146,6 +149,31 @@ take_changes(Definition *definition, Jsonb *changes)
 	what.others |= take_lookback(changes, &definition->lookback);
 	what.others |= take_object(changes, "options", &definition->options, true);
 	return what;
+}
+
+/* A table keeps its sync when it gets another name. */
+static void
+find_target(Definition *definition)
+{
+	char *name = get_rel_name(definition->target_oid);
+
+	if (name != NULL)
+		definition->target =
+			quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target_oid)),
+									   name);
+}
+
+/* Making it anew would leave it without all that does not change. */
+static void
+refuse_lost_target(const Definition *definition)
+{
+	if (get_rel_name(definition->target_oid) != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("target %s of sync " INT64_FORMAT " does not exist any more",
+					definition->target, definition->sync_id),
+			 errhint("Alter \"target\" to another table, or drop the sync.")));
 }
 
 /* ---------------------------------------------------------------------
@@ -295,6 +323,8 @@ check_definition(const Sync *sync, Definition *definition, const Changes *what)
 {
 	TargetRights saved;
 
+	if (!what->target)
+		refuse_lost_target(definition);
 	rights_of_target(sync->owner, &saved);
 	define_check_arguments(definition);
 	define_open_source(definition);
@@ -346,6 +376,7 @@ makini_alter_sync(PG_FUNCTION_ARGS)
 	sync_check_home(sync);
 	definition = definition_load(sync->sync_id);
 	sync = control_owned_sync(sync->sync_id);
+	find_target(definition);
 	what = take_changes(definition, changes);
 	check_drain_changes(sync, &what);
 	if (!(what.schedule || what.window || what.begins_anew || what.filters || what.columns ||

@@ -306,8 +306,9 @@ define_check_arguments(const Definition *definition)
 
 /* A foreign table of ours that can be read again and again, by this caller. */
 static void
-check_source(Oid relid)
+check_source(const Definition *definition)
 {
+	Oid			  relid = definition->source;
 	Table		 *table;
 	const Entity *entity;
 
@@ -315,7 +316,10 @@ check_source(Oid relid)
 	if (get_rel_name(relid) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+				 definition->source_name != NULL ?
+					 errmsg("source %s of sync " INT64_FORMAT " does not exist any more",
+							definition->source_name, definition->sync_id) :
+					 errmsg("relation with OID %u does not exist", relid)));
 	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -439,7 +443,7 @@ define_open_source(Definition *definition)
 {
 	Oid relid = definition->source;
 
-	check_source(relid);
+	check_source(definition);
 	definition->source_name =
 		quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 

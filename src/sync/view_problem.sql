@@ -1,6 +1,7 @@
 -- What needs a person.
 
--- A failed run's hint is the best that is known about what to do.
+-- A failed run's hint is the best that is known about what to do; the statement in
+-- it, where there is one, is the fix.
 CREATE VIEW makini._sync_problem AS
 	SELECT s.sync_id,
 		h.server_oid,
@@ -24,9 +25,9 @@ CREATE VIEW makini._sync_problem AS
 	CROSS JOIN LATERAL (
 		SELECT 'error', f.finished_at, coalesce(s.last_error, 'the last run failed'),
 			coalesce(f.error_hint, 'See makini.sync_run for what happened.'),
-			format(CASE WHEN s.last_error_code = 'source_changed' THEN 'SELECT makini.reset_sync(%s)'
-				ELSE 'SELECT makini.resume_sync(%s)' END, s.sync_id)
-		WHERE s.state = 'failed'
+			coalesce(substring(f.error_hint FROM 'SELECT makini\.\w+\([^)]*\)'),
+				format('SELECT makini.resume_sync(%s)', s.sync_id))
+		WHERE s.state = 'failed' AND h.source_oid IS NOT NULL AND h.target_oid IS NOT NULL AND h.owner_oid IS NOT NULL
 		UNION ALL
 		SELECT 'error', f.finished_at, coalesce(s.last_error, 'access was denied'),
 			coalesce(f.error_hint, 'Give the role what it lacks, then resume the sync.'),
