@@ -378,6 +378,53 @@ SELECT source, sync_id IS NOT NULL AS created, regexp_replace(skipped, '\d+', 'N
 FROM makini.create_syncs('sync', 'sync_all', '{location,department}', NULL);
 
 -- ====
+-- names that are no trouble, names that change, and what is gone
+-- ====
+SELECT makini.create_sync('department', '"sync_all"."t''a""b; x"', NULL, columns => '{name}', constants => '{"a\"b''; x": "v''\"; --"}') AS odd \gset
+CALL makini.run_sync(:odd);
+SELECT target FROM makini.sync WHERE sync_id = :odd;
+SELECT count(*) > 0 AS has_rows, min("a""b'; x") FROM sync_all."t'a""b; x";
+SELECT makini.reset_sync(:odd, 'truncate');
+SELECT count(*) FROM sync_all."t'a""b; x";
+CALL makini.run_sync(:odd);
+SELECT count(*) > 0 AS has_rows FROM sync_all."t'a""b; x";
+ALTER TABLE sync_all."t'a""b; x" RENAME TO renamed;
+ALTER FOREIGN TABLE department RENAME TO origin;
+SELECT source, target FROM makini.sync WHERE sync_id = :odd;
+SELECT makini.alter_sync(:odd, '{"lookback": "1 hour"}');
+CALL makini.run_sync(:odd);
+SELECT state FROM makini.sync WHERE sync_id = :odd;
+SELECT to_regclass('sync_all."t''a""b; x"') AS not_made_again;
+DROP TABLE sync_all.renamed;
+SELECT makini.alter_sync(:odd, '{"lookback": "2 hours"}');
+CALL makini.run_sync(:odd);
+SELECT regexp_replace(object, '\d+', 'N') AS object, message, hint, regexp_replace(fix_sql, '\d+', 'N') AS fix_sql
+FROM makini.problem WHERE object ~ format('^sync %s ', :odd);
+SELECT makini.alter_sync(:odd, '{"target": "sync_all.again"}');
+CALL makini.run_sync(:odd);
+SELECT count(*) > 0 AS has_rows FROM sync_all.again;
+ALTER FOREIGN TABLE origin RENAME TO department;
+CREATE FOREIGN TABLE gone (id bigint NOT NULL, name text) SERVER erp OPTIONS (entity 'department');
+SELECT makini.create_sync('gone', 'sync_all.gone', NULL) AS gone \gset
+DROP FOREIGN TABLE gone;
+SELECT makini.alter_sync(:gone, '{"lookback": "1 hour"}');
+SELECT makini.alter_sync(:gone, '{"schedule": "1 hour"}');
+CALL makini.run_sync(:gone);
+SELECT source, target FROM makini.sync WHERE sync_id = :gone;
+SELECT regexp_replace(object, '\d+', 'N') AS object, message, hint, regexp_replace(fix_sql, '\d+', 'N') AS fix_sql
+FROM makini.problem WHERE object ~ format('^sync %s ', :gone);
+-- restored or copied from another database
+UPDATE makini._sync SET home = 'elsewhere/1' WHERE sync_id = :odd;
+SELECT source, target, owner = current_user AS mine, waiting_for FROM makini.sync WHERE sync_id = :odd;
+CALL makini.run_sync(:odd);
+SELECT makini.alter_sync(:odd, '{"schedule": "5 min"}');
+SELECT makini.reset_sync(:odd);
+SELECT makini.resume_sync(:odd);
+SELECT message, hint, fix_sql FROM makini.problem WHERE object ~ format('^sync %s ', :odd);
+SELECT makini.drop_sync(:odd, true);
+SELECT makini.drop_sync(:odd);
+
+-- ====
 -- whose they are, and who may do what
 -- ====
 CREATE ROLE sync_owner;

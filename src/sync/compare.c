@@ -175,11 +175,24 @@ sql_bound_step(StringInfo sql, const TargetColumn *column, const char *value, co
 		appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.<) %s", name, value);
 }
 
+/*
+ * The first column alone, as an index takes it; the steps say the rest.  NULLs
+ * come last: behind any lower bound, and beyond any upper one.
+ */
+static void
+sql_bound_of_first(StringInfo sql, const TargetColumn *column, bool low, const char *bound, int parameter)
+{
+	if (bound != NULL && !(low && column->nullable))
+		appendStringInfo(sql, " AND t.%s OPERATOR(pg_catalog.%s) %s", quote_identifier(column->name),
+						 low ? ">=" : "<=", bound_value(column, parameter, 0));
+}
+
 /* Column by column, where NULLs are possible. */
 static void
 sql_bound_by_steps(StringInfo sql, const Target *target, const PageRange *range, bool low,
 				   const char **bounds, int n, int parameter)
 {
+	sql_bound_of_first(sql, ordered_column(target, range, 0), low, bounds[0], parameter);
 	appendStringInfoString(sql, " AND (");
 	for (int i = 0; i < n; i++)
 	{
@@ -222,8 +235,8 @@ sql_bound_as_row(StringInfo sql, const Target *target, const PageRange *range, b
 		appendStringInfo(&columns, "%st.%s", separator, quote_identifier(column->name));
 		appendStringInfo(&values, "%s%s", separator, bound_value(column, parameter, i));
 	}
-	appendStringInfo(sql, " AND (%s) OPERATOR(pg_catalog.%s) (%s)", columns.data, low ? ">" : "<=",
-					 values.data);
+	appendStringInfo(sql, " AND (%s) OPERATOR(pg_catalog.%s) (%s)", columns.data,
+					 low ? ">" : "<=", values.data);
 }
 
 static void
@@ -283,7 +296,8 @@ sql_same_key(StringInfo sql, const Target *target)
 		appendStringInfo(&values, "%ss.c%d::%s", separator, i + 1, type);
 		separator = ", ";
 	}
-	appendStringInfo(sql, "ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.=) ROW(%s)::pg_catalog.record",
+	appendStringInfo(sql,
+					 "ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.=) ROW(%s)::pg_catalog.record",
 					 columns.data, values.data);
 }
 
@@ -337,10 +351,10 @@ compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
 				const PageRange *range, TimestampTz before)
 {
 	static const Oid more[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID};
-	const Target	*target = apply->target;
-	RowSet			 set;
-	char			*nulls;
-	Datum			*values;
+	const Target *target = apply->target;
+	RowSet		  set;
+	char		 *nulls;
+	Datum		 *values;
 
 	if (rows != NULL)
 		whole_page(rows, &set);
@@ -378,8 +392,7 @@ texts_array(List *texts)
 
 	foreach(lc, texts)
 		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(
-		construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Run a statement on makini's own tables with the sync's id and some texts. */
@@ -459,7 +472,8 @@ note_seen(Apply *apply, const Rows *rows)
 	stable_texts_end(level);
 	MemoryContextSwitchTo(caller);
 	private_texts(apply->sync->sync_id,
-				  "INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY " FROM unnest($2) AS k",
+				  "INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY
+				  " FROM unnest($2) AS k",
 				  keys, 0, false);
 }
 
@@ -516,9 +530,9 @@ rows_of_keys(const Target *target, List *keys, Rows *rows)
 		int	   n;
 		int	   at = 0;
 
-		deconstruct_array(DatumGetArrayTypeP(OidFunctionCall3(
-							  F_ARRAY_IN, CStringGetDatum(lfirst(lc)), ObjectIdGetDatum(TEXTOID),
-							  Int32GetDatum(-1))),
+		deconstruct_array(DatumGetArrayTypeP(
+							  OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(lfirst(lc)),
+											   ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1))),
 						  TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
 		for (int i = 0; i < target->nsource; i++)
 		{
@@ -529,8 +543,8 @@ rows_of_keys(const Target *target, List *keys, Rows *rows)
 			getTypeInputInfo(target->columns[i].source_type, &input, &ioparam);
 			rows->nulls[base + i] = nulls[at];
 			if (!nulls[at])
-				rows->values[base + i] = OidInputFunctionCall(
-					input, TextDatumGetCString(elems[at]), ioparam, -1);
+				rows->values[base + i] =
+					OidInputFunctionCall(input, TextDatumGetCString(elems[at]), ioparam, -1);
 			at++;
 		}
 	}
@@ -540,11 +554,11 @@ rows_of_keys(const Target *target, List *keys, Rows *rows)
 static void
 delete_page(Apply *apply, const RowSet *set, Written *written)
 {
-	const Target  *target = apply->target;
-	Oid			   more[] = {TIMESTAMPTZOID};
-	RowSet		   rest = {.rows = set->rows, .n = set->n};
-	RowSet		   same;
-	KeyPattern	   pattern;
+	const Target *target = apply->target;
+	Oid			  more[] = {TIMESTAMPTZOID};
+	RowSet		  rest = {.rows = set->rows, .n = set->n};
+	RowSet		  same;
+	KeyPattern	  pattern;
 
 	rest.at = palloc(sizeof(int) * Max(1, set->n));
 	memcpy(rest.at, set->at, sizeof(int) * set->n);
@@ -588,8 +602,8 @@ static void
 judge_seen(Apply *apply, TimestampTz before)
 {
 	static const Oid more[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID};
-	const Target	*target = apply->target;
-	MemoryContext	 batch_cxt =
+	const Target *target = apply->target;
+	MemoryContext batch_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "makini keys", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext  old = MemoryContextSwitchTo(batch_cxt);
 	char		  *nulls;
@@ -698,12 +712,14 @@ children_step(CompareStep *step)
 		return;
 	initStringInfo(&sql);
 	sql_delete(&sql, apply);
-	appendStringInfo(&sql, " WHERE t.%s %s ANY (ARRAY(SELECT s.c%d FROM ", quote_identifier(parent->name),
-					 sql_equality(parent->type), (int) (parent - target->columns) + 1);
+	appendStringInfo(&sql, " WHERE t.%s %s ANY (ARRAY(SELECT s.c%d FROM ",
+					 quote_identifier(parent->name), sql_equality(parent->type),
+					 (int) (parent - target->columns) + 1);
 	sql_page(&sql, target);
 	appendStringInfoChar(&sql, ')');
 	if (step->range->nlow > 0 && ordered_column(target, step->range, 0) == parent)
-		appendStringInfo(&sql, " OPERATOR(pg_catalog.||) %s", bound_value(parent, COMPARE_LOW(target), 0));
+		appendStringInfo(&sql, " OPERATOR(pg_catalog.||) %s",
+						 bound_value(parent, COMPARE_LOW(target), 0));
 	appendStringInfoChar(&sql, ')');
 	sql_constants(&sql, target);
 	sql_bound(&sql, target, step->range, true);

@@ -52,19 +52,13 @@ sql_key_object(StringInfo sql, const Target *target, bool page)
 	appendStringInfoString(sql, ")::pg_catalog.text");
 }
 
-/* Run a statement that gives keys and, where it says, columns. */
+/* Take over what a statement has given: keys and, where it says, columns. */
 static int64
-find(Apply *apply, Findings *findings, const char *sql, PlanKind kind, const Rows *rows,
-	 const PageRange *range, char *what, MemoryContext cxt)
+take_found(Findings *findings, char *what, MemoryContext cxt)
 {
-	TargetRights  saved;
-	MemoryContext old;
-	int64		  n;
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	uint64		  n = SPI_processed;
 
-	owner_begin(apply, &saved);
-	compare_execute(apply, sql, kind, rows, range, 0);
-	n = SPI_processed;
-	old = MemoryContextSwitchTo(cxt);
 	for (uint64 i = 0; i < n; i++)
 	{
 		HeapTuple row = SPI_tuptable->vals[i];
@@ -76,13 +70,30 @@ find(Apply *apply, Findings *findings, const char *sql, PlanKind kind, const Row
 			lappend(findings->columns, desc->natts > 1 ? SPI_getvalue(row, desc, 2) : "");
 	}
 	MemoryContextSwitchTo(old);
+	return n;
+}
+
+/* Run a statement about some rows of the page, each by its key. */
+static int64
+find_by_key(Apply *apply, Findings *findings, const char *sql, const RowSet *set, char *what,
+			MemoryContext cxt)
+{
+	TargetRights saved;
+	char		*nulls;
+	Datum		*values;
+	int64		 n;
+
+	owner_begin(apply, &saved);
+	values = page_values(apply, set, 0, &nulls);
+	statement_execute(apply, statement_get(apply, sql, PLAN_BY_KEY, 0, NULL), values, nulls);
+	n = take_found(findings, what, cxt);
 	owner_end(&saved);
 	MemoryContextSwitchTo(cxt);
 	return n;
 }
 
-static void
-find_missing(Apply *apply, Findings *findings, const Rows *rows, MemoryContext cxt)
+static char *
+missing_sql(const Apply *apply, KeyPattern pattern)
 {
 	StringInfoData sql;
 
@@ -92,15 +103,16 @@ find_missing(Apply *apply, Findings *findings, const Rows *rows, MemoryContext c
 	appendStringInfoString(&sql, " FROM ");
 	sql_page(&sql, apply->target);
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ", apply->target->name);
-	sql_same_key(&sql, apply->target);
+	sql_key_join(&sql, apply->target, pattern);
+	sql_key_any(&sql, apply->target, pattern);
 	sql_not_deleted(&sql, apply);
 	appendStringInfoChar(&sql, ')');
-	findings->missing = find(apply, findings, sql.data, PLAN_BY_KEY, rows, NULL, "missing", cxt);
+	return sql.data;
 }
 
 /* A row that is newer here was written since the page was made. */
-static void
-find_different(Apply *apply, Findings *findings, const Rows *rows, MemoryContext cxt)
+static char *
+different_sql(const Apply *apply, KeyPattern pattern)
 {
 	const Target  *target = apply->target;
 	StringInfoData sql;
@@ -120,17 +132,48 @@ find_different(Apply *apply, Findings *findings, const Rows *rows, MemoryContext
 	appendStringInfoString(&sql, "]::pg_catalog.name[], NULL)::pg_catalog.text FROM ");
 	sql_page(&sql, target);
 	appendStringInfo(&sql, " JOIN %s AS t ON ", target->name);
-	sql_same_key(&sql, target);
+	sql_key_join(&sql, target, pattern);
+	sql_key_any(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
 	appendStringInfoString(&sql, " WHERE ");
 	sql_data_changed(&sql, target);
-	findings->different = find(apply, findings, sql.data, PLAN_BY_KEY, rows, NULL, "different", cxt);
+	return sql.data;
 }
 
 static void
-find_extra(Apply *apply, Findings *findings, const Rows *rows, const PageRange *range,
-		   MemoryContext cxt)
+find_of_pattern(Apply *apply, Findings *findings, const RowSet *set, KeyPattern pattern,
+				MemoryContext cxt)
 {
+	findings->missing +=
+		find_by_key(apply, findings, missing_sql(apply, pattern), set, "missing", cxt);
+	findings->different +=
+		find_by_key(apply, findings, different_sql(apply, pattern), set, "different", cxt);
+}
+
+/* What of the page is not in the target, or not the same. */
+static void
+find_rows(Apply *apply, Findings *findings, const Rows *rows, MemoryContext cxt)
+{
+	RowSet	   rest = {.rows = rows, .n = rows->n};
+	RowSet	   same;
+	KeyPattern pattern;
+
+	rest.at = palloc(sizeof(int) * Max(1, rows->n));
+	for (int i = 0; i < rows->n; i++)
+		rest.at[i] = i;
+	if (!apply->target->nullable_key)
+	{
+		find_of_pattern(apply, findings, &rest, 0, cxt);
+		return;
+	}
+	while (next_pattern(apply->target, &rest, &same, &pattern))
+		find_of_pattern(apply, findings, &same, pattern, cxt);
+}
+
+static void
+find_extra(Apply *apply, Findings *findings, const Rows *rows, const PageRange *range, MemoryContext cxt)
+{
+	TargetRights   saved;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -139,7 +182,11 @@ find_extra(Apply *apply, Findings *findings, const Rows *rows, const PageRange *
 	appendStringInfo(&sql, " FROM %s AS t WHERE true", apply->target->name);
 	sql_in_range(&sql, apply, range);
 	sql_not_in_page(&sql, apply->target);
-	findings->extra = find(apply, findings, sql.data, PLAN_BY_RANGE, rows, range, "extra", cxt);
+	owner_begin(apply, &saved);
+	compare_execute(apply, sql.data, PLAN_BY_RANGE, rows, range, 0);
+	findings->extra = take_found(findings, "extra", cxt);
+	owner_end(&saved);
+	MemoryContextSwitchTo(cxt);
 }
 
 /* ---------------------------------------------------------------------
@@ -155,8 +202,7 @@ array_of(List *texts)
 
 	foreach(lc, texts)
 		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(
-		construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static void
@@ -190,7 +236,8 @@ bound_texts(const char **bounds, int n)
 static void
 save_bucket(const Findings *findings, const Rows *rows, const PageRange *range, int64 check_id)
 {
-	Oid	  types[] = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Oid	  types[] = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, INT8OID,
+					 INT8OID, INT8OID,		INT8OID,	  INT8OID};
 	char  nulls[] = "        ";
 	Datum values[8];
 
@@ -241,8 +288,7 @@ compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 che
 				 errhint("Each full pass compares all rows.")));
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	level = stable_texts_begin();
-	find_missing(apply, &findings, rows, apply->page_cxt);
-	find_different(apply, &findings, rows, apply->page_cxt);
+	find_rows(apply, &findings, rows, apply->page_cxt);
 	if (range != NULL)
 		find_extra(apply, &findings, rows, range, apply->page_cxt);
 	stable_texts_end(level);
