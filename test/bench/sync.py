@@ -133,7 +133,7 @@ def bench_idle(bench):
 
 
 def bench_changed(bench):
-    control("/sql", {"sql": "UPDATE netsuite.transaction SET status = 'Z', lastmodifieddate = date_trunc('second', now()) WHERE mod(id, 100) = 0"})
+    control("/sql", {"sql": "UPDATE netsuite.transaction SET status = 'Z', lastmodifieddate = account_now() WHERE mod(id, 100) = 0"})
     took, used, said = bench.run()
     line("changed", "1 %% of %d rows: %d updated, %d unchanged with %d requests in %.2f s, %.2f s of it waiting, %.2f s CPU"
          % (bench.rows, said["updated"], said["unchanged"], said["requests"], took, said["wait_ms"] / 1000, used))
