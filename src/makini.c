@@ -28,6 +28,7 @@
 #include "access/table.h"
 
 #include "compat.h"
+#include "event/event.h"
 #include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
@@ -81,6 +82,7 @@ _PG_init(void)
 							 "Without it tables are read whole; to find out whether a wrong result comes from there.",
 							 &makini_enable_pushdown, true, PGC_USERSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	event_init();
 	MarkGUCPrefixReserved("makini");
 	estimate_init();
 }
