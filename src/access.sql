@@ -22,6 +22,8 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('admin', 'function', 'makini.emit(text, jsonb, name, text, text)'),
 	('reader', 'function', 'makini.comment_tables(name)'),
 	('operator', 'function', 'makini.create_key(text, text, integer, name)'),
+	('operator', 'function', 'makini.request_sync(bigint, text)'),
+	('operator', 'function', 'makini.request_syncs(name, text)'),
 	('admin', 'function', 'makini.set_labels(name, jsonb)'),
 	('admin', 'function', 'makini.query(name, text, text[])');
 

@@ -68,6 +68,21 @@ makini_create_wait_event_set(int nevents)
 #endif
 }
 
+/* ---- running a statement at top level ---- */
+
+#include "tcop/pquery.h"
+
+/* To its end.  18 knows by itself that a portal is run once. */
+static inline void
+makini_portal_run(Portal portal, DestReceiver *receiver)
+{
+#if PG_VERSION_NUM >= 180000
+	(void) PortalRun(portal, FETCH_ALL, true, receiver, receiver, NULL);
+#else
+	(void) PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, NULL);
+#endif
+}
+
 /* ---- shared memory without preloading ---- */
 
 /*
@@ -153,6 +168,35 @@ makini_owns_relation(Oid relid)
 	return object_ownercheck(RelationRelationId, relid, GetUserId());
 #else
 	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+#include "catalog/pg_database.h"
+
+static inline bool
+makini_owns_database(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+
+static inline bool
+makini_owns_extension(void)
+{
+	Oid extension = get_extension_oid("makini", true);
+
+	if (!OidIsValid(extension))
+		return false;
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, GetUserId());
+#else
+	return pg_extension_ownercheck(extension, GetUserId());
 #endif
 }
 

@@ -32,6 +32,7 @@
 #include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
+#include "sync/worker.h"
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 
@@ -83,6 +84,7 @@ _PG_init(void)
 							 &makini_enable_pushdown, true, PGC_USERSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	event_init();
+	worker_init();
 	MarkGUCPrefixReserved("makini");
 	estimate_init();
 }
