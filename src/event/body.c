@@ -39,28 +39,31 @@ append_uuid(StringInfo body, const char *member, const pg_uuid_t *id)
 	pfree(text);
 }
 
-/* RFC 3339 in UTC, to the microsecond. */
-static void
-append_moment(StringInfo body, const char *member, TimestampTz moment)
+void
+event_append_moment(StringInfo text, TimestampTz moment)
 {
 	struct pg_tm tm;
 	fsec_t		 fsec;
 
+	if (moment == 0)
+	{
+		appendStringInfoString(text, "null");
+		return;
+	}
 	if (timestamp2tm(moment, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	appendStringInfo(body, "%s\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", member, tm.tm_year,
-					 tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+	appendStringInfo(text, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", tm.tm_year, tm.tm_mon,
+					 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
-static void
-append_text(StringInfo body, const char *member, const char *text)
+void
+event_append_text(StringInfo text, const char *value)
 {
-	appendStringInfoString(body, member);
-	if (text == NULL)
-		appendStringInfoString(body, "null");
+	if (value == NULL)
+		appendStringInfoString(text, "null");
 	else
-		escape_json(body, text);
+		escape_json(text, value);
 }
 
 char *
@@ -70,15 +73,19 @@ event_body(const EventBody *event, const char *api_version, const pg_uuid_t *ins
 
 	initStringInfo(&body);
 	append_uuid(&body, "{\"id\":", &event->event_id);
-	append_text(&body, ",\"type\":", event->type);
-	append_moment(&body, ",\"timestamp\":", event->occurred_at);
-	append_text(&body, ",\"api_version\":", api_version);
+	appendStringInfoString(&body, ",\"type\":");
+	event_append_text(&body, event->type);
+	appendStringInfoString(&body, ",\"timestamp\":");
+	event_append_moment(&body, event->occurred_at);
+	appendStringInfoString(&body, ",\"api_version\":");
+	event_append_text(&body, api_version);
 	append_uuid(&body, ",\"instance\":", instance);
 	if (event->has_connection)
 		append_uuid(&body, ",\"connection_id\":", &event->connection);
 	else
 		appendStringInfoString(&body, ",\"connection_id\":null");
-	append_text(&body, ",\"connection\":", event->server);
+	appendStringInfoString(&body, ",\"connection\":");
+	event_append_text(&body, event->server);
 	if (event->sequence > 0)
 		appendStringInfo(&body, ",\"sequence\":" INT64_FORMAT, event->sequence);
 	else

@@ -40,6 +40,7 @@ enum
 	OUTBOX_OWNER,
 	OUTBOX_KEY,
 	OUTBOX_DATA,
+	OUTBOX_RULE_ID,
 	OUTBOX_COLUMNS
 };
 
@@ -167,8 +168,8 @@ event_batch_close(EventBatch *batch)
 	CommandCounterIncrement();
 }
 
-static void
-check_data(const Jsonb *data)
+void
+event_check_data(const Jsonb *data)
 {
 	if (!JB_ROOT_IS_OBJECT(data))
 		ereport(ERROR,
@@ -200,6 +201,8 @@ insert_row(EventBatch *batch, pg_uuid_t *id, TimestampTz moment, const char *key
 	if (key != NULL)
 		values[OUTBOX_KEY] = CStringGetTextDatum(key);
 	values[OUTBOX_DATA] = PointerGetDatum(data);
+	values[OUTBOX_RULE_ID] = Int64GetDatum(event->rule_id);
+	nulls[OUTBOX_RULE_ID] = event->rule_id == 0;
 
 	tuple = heap_form_tuple(RelationGetDescr(batch->relation), values, nulls);
 	CatalogTupleInsertWithInfo(batch->relation, tuple, batch->indexes);
@@ -213,7 +216,7 @@ event_batch_add(EventBatch *batch, const char *key, const Jsonb *data)
 	TimestampTz moment = next_moment();
 	pg_uuid_t	id = event_id_at(moment);
 
-	check_data(data);
+	event_check_data(data);
 	insert_row(batch, &id, moment, key, data);
 	return id;
 }
@@ -286,7 +289,7 @@ event_raise_jsonb(const Event *event, const Jsonb *data, bool *raised)
 	TimestampTz moment = next_moment();
 	pg_uuid_t	id = event_id_at(moment);
 
-	check_data(data);
+	event_check_data(data);
 	event_batch_open(&batch, event);
 	*raised = event->dedupe_key == NULL || take_dedupe_key(&batch, &id);
 	if (*raised)

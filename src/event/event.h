@@ -25,6 +25,7 @@
 
 #include "catalog/indexing.h"
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 #include "utils/uuid.h"
@@ -45,6 +46,7 @@ typedef struct Event
 	const char		*key;		 /* or NULL */
 	const char		*dedupe_key; /* or NULL: one event only for each, and owner */
 	const char		*data;		 /* JSON object */
+	int64			 rule_id;	 /* which raises it, or 0 */
 } Event;
 
 /*
@@ -73,6 +75,9 @@ typedef struct EventBatch
 extern void		 event_batch_open(EventBatch *batch, const Event *event);
 extern pg_uuid_t event_batch_add(EventBatch *batch, const char *key, const Jsonb *data);
 extern void		 event_batch_close(EventBatch *batch);
+
+/* Raises 22023 unless it is a JSON object, 54000 where it is too large. */
+extern void event_check_data(const Jsonb *data);
 
 /* Raises 42602, or 42939 where the type is one of makini's own. */
 extern void event_check_type(const char *type);
@@ -105,6 +110,29 @@ extern char *event_announcement_of_many(int64 count, const pg_uuid_t *first, con
 extern void event_announce_after(const char *announcement);
 
 extern void event_init(void);
+
+/* ---- own.c ---- */
+
+/*
+ * A condition of makini itself that needs a person.  One event for each, by
+ * component, code, affected and connection, and hour, however often it occurs.
+ */
+typedef struct SystemError
+{
+	const char		*component; /* "rule", "watch", "sync", ... */
+	const char		*code;		/* an SQLSTATE, or a word */
+	const char		*message;
+	const char		*hint;		 /* or NULL */
+	const pg_uuid_t *connection; /* or NULL */
+	const char		*server;	 /* its name, or NULL */
+	const char		*affected;	 /* what of the component, or NULL */
+	TimestampTz		 from;		 /* the window of time it concerns, or 0 */
+	TimestampTz		 to;
+	Oid				 owner; /* who sees it where there is no connection */
+} SystemError;
+
+/* Never waits for another transaction that sees the same condition. */
+extern void event_system_error(const SystemError *error);
 
 /* ---- outbox.c ---- */
 
@@ -169,6 +197,12 @@ typedef struct EventBody
  *		The bytes of a delivery in one API version, in CurrentMemoryContext.
  */
 extern char *event_body(const EventBody *event, const char *api_version, const pg_uuid_t *instance);
+
+/* A moment as bodies have it: RFC 3339, UTC, microseconds; "null" for 0.  With quotes. */
+extern void event_append_moment(StringInfo text, TimestampTz moment);
+
+/* Text as a JSON string; null for NULL. */
+extern void event_append_text(StringInfo text, const char *value);
 
 /* Raises 22023 unless it is a version that bodies can be made in. */
 extern void event_check_api_version(const char *api_version);

@@ -10,7 +10,9 @@ CREATE TABLE makini._event (
 	owner_oid oid NOT NULL,
 	owner text NOT NULL,
 	key text,
-	data jsonb NOT NULL CHECK (jsonb_typeof(data) = 'object')
+	data jsonb NOT NULL CHECK (jsonb_typeof(data) = 'object'),
+	-- the rule that raised it, for its counter
+	rule_id bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
 	autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_scale_factor = 0,
 	autovacuum_analyze_threshold = 50000, autovacuum_vacuum_cost_delay = 0);
@@ -47,6 +49,20 @@ CREATE TABLE makini._event_dedupe (
 );
 CREATE INDEX ON makini._event_dedupe (event_id);
 SELECT pg_extension_config_dump('makini._event_dedupe', '');
+
+-- What needs a person, as long as it goes on: one event of it each hour.
+CREATE TABLE makini._condition (
+	component text NOT NULL,
+	code text NOT NULL,
+	affected text NOT NULL,
+	connection_id uuid NOT NULL,
+	message text NOT NULL,
+	first_seen timestamptz NOT NULL,
+	last_seen timestamptz NOT NULL,
+	raised_at timestamptz NOT NULL,
+	count bigint NOT NULL,
+	PRIMARY KEY (component, code, affected, connection_id)
+) WITH (fillfactor = 50);
 
 -- The id of this installation, once a sender has told it to somebody.
 CREATE TABLE makini._instance (

@@ -55,7 +55,13 @@ PG_FUNCTION_INFO_V1(makini_purge_events);
 	"  INSERT INTO makini._event_counter AS c (connection_id, last_sequence)"                              \
 	"  SELECT connection_id, n FROM counted ORDER BY connection_id"                                        \
 	"  ON CONFLICT (connection_id) DO UPDATE SET last_sequence = c.last_sequence + excluded.last_sequence" \
-	"  RETURNING connection_id, last_sequence)"                                                            \
+	"  RETURNING connection_id, last_sequence),"                                                           \
+	" fired AS ("                                                                                          \
+	"  INSERT INTO makini._rule_stat AS s (rule_id, fired, last_fired_at)"                                 \
+	"  SELECT rule_id, count(*), max(occurred_at) FROM taken WHERE rule_id IS NOT NULL"                    \
+	"  GROUP BY rule_id ORDER BY rule_id"                                                                  \
+	"  ON CONFLICT (rule_id) DO UPDATE"                                                                    \
+	"  SET fired = s.fired + excluded.fired, last_fired_at = excluded.last_fired_at)"                      \
 	" INSERT INTO makini._event_log AS l"                                                                  \
 	"  (event_id, type, occurred_at, connection_id, owner_oid, owner, key, sequence, data)"                \
 	" SELECT event_id, type, occurred_at, connection_id, owner_oid, owner, key,"                           \
