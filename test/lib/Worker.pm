@@ -73,9 +73,9 @@ sub add_sync
 	my $columns = join(', ', sort keys %row);
 	my $values = join(', ', map { defined $row{$_} ? "'$row{$_}'" : 'NULL' } sort keys %row);
 
-	return $node->safe_psql($database, qq{
+	return (split /\n/, $node->safe_psql($database, qq{
 		INSERT INTO makini._sync (home, $columns) VALUES (makini._home(), $values) RETURNING sync_id;
-		SELECT makini._wake()});
+		SELECT makini._wake()}))[0];
 }
 
 sub advance
