@@ -221,22 +221,11 @@ become(const Author *author)
 }
 
 static bool
-ends_transaction(const ErrorData *error)
+ends_process_or_statement(const ErrorData *error)
 {
-	if (error->elevel > ERROR)
+	if (error->elevel > ERROR || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 		return true;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return !out_of_time;
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-			return true;
-		default:
-			return error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-				error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
-				error->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
-	}
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && !out_of_time;
 }
 
 ErrorData *
@@ -266,7 +255,7 @@ author_run(const Author *author, int timeout_ms, AuthorStep step, void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 
-	if (error != NULL && ends_transaction(error))
+	if (error != NULL && ends_process_or_statement(error))
 		ReThrowError(error);
 	return error;
 }

@@ -38,9 +38,8 @@ extern bool author_mentions(const char *text, const char *row);
  *		Call a function as an author: read only, under SECURITY_RESTRICTED_OPERATION,
  *		for at most timeout_ms (0: any time), in a subtransaction that is rolled
  *		back, so that nothing of it stays.  NULL when it went well, else the error.
- *		What it allocates for its caller must be in the caller's memory.  Errors
- *		that a transaction can't go on after are raised again: cancel, shutdown,
- *		resources, deadlock, corrupt data.
+ *		What it allocates for its caller must be in the caller's memory.  That
+ *		somebody cancelled the statement or ends the process is raised again.
  */
 typedef void (*AuthorStep)(void *arg);
 extern ErrorData *author_run(const Author *author, int timeout_ms, AuthorStep step, void *arg);

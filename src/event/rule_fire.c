@@ -316,9 +316,25 @@ raise_events(const Firing *firing)
 	event_batch_close(&batch);
 }
 
-static void
-failed(const Rule *rule, const ErrorData *error)
+/* Not the rule's doing: the statement must not go on as if nothing were. */
+static bool
+is_of_server(int sqlstate)
 {
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+			return true;
+		default:
+			return sqlstate == ERRCODE_DATA_CORRUPTED || sqlstate == ERRCODE_INDEX_CORRUPTED;
+	}
+}
+
+static void
+failed(const Rule *rule, ErrorData *error)
+{
+	if (is_of_server(error->sqlerrcode))
+		ReThrowError(error);
 	if (rule->options.on_error != RULE_SKIP)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
