@@ -5,11 +5,13 @@
  *
  *	event.c			raising: a row of the outbox in the transaction of its cause
  *	announce.c		the wake-up of the sender and pg_notify at commit
- *	own.c			the data of the events that makini raises itself
+ *	condition.c		what needs a person: system.error
+ *	own.c			the data of other events that makini raises itself
  *	outbox.c		from the outbox to the log: sequence numbers, retention
  *	body.c			the bytes that are delivered
  *	emit.c			makini.emit() and makini.preview_event()
  *	instance.c		which installation speaks
+ *	rehome.c		after a restore or a copy
  *	rule*.c			create_rule(): conditions over the rows of a table
  *	watch*.c		create_watch(): rows that newly appear in a query
  *
@@ -111,7 +113,7 @@ extern void event_announce_after(const char *announcement);
 
 extern void event_init(void);
 
-/* ---- own.c ---- */
+/* ---- condition.c ---- */
 
 /*
  * A condition of makini itself that needs a person.  One event for each, by
@@ -133,6 +135,58 @@ typedef struct SystemError
 
 /* Never waits for another transaction that sees the same condition. */
 extern void event_system_error(const SystemError *error);
+
+/* ---- own.c ---- */
+
+/* The "error" of an event's data; NULL members are null. */
+typedef struct EventError
+{
+	const char *code;
+	const char *message;
+	int			http_status; /* 0: none */
+	const char *hint;
+	bool		retryable;
+} EventError;
+
+/*
+ * connection.online, offline, auth_required, auth_expiring, auth_restored, deleted.
+ * Which syncs it affects is looked up: with a role those that use its mapping.
+ */
+typedef struct ConnectionChange
+{
+	const char		 *type;
+	pg_uuid_t		  connection;
+	const char		 *server;
+	const char		 *role; /* mapped role, "public" for PUBLIC's mapping; NULL for health */
+	const char		 *from; /* or NULL */
+	const char		 *to;
+	const char		 *reason;
+	const EventError *error; /* or NULL */
+	TimestampTz		  since; /* 0: none */
+	TimestampTz		  certificate_expires_at;
+	Oid				  owner;
+	const char		 *dedupe_key; /* or NULL */
+} ConnectionChange;
+
+extern void event_connection_change(const ConnectionChange *change);
+
+/* sync.stale, or sync.fresh; run_id of the run that brought it, or 0. */
+extern void event_sync_age(int64 sync_id, bool stale, int64 run_id);
+
+/* api.deprecated, once for each path and number of days left that is told (-1: first sight). */
+typedef struct ApiDeprecation
+{
+	pg_uuid_t	connection;
+	const char *server;
+	const char *path;
+	TimestampTz deprecated_at; /* 0: not said */
+	TimestampTz sunset_at;
+	const char *link; /* or NULL */
+	int			told; /* 90, 30, 7, 1, or -1 */
+	Oid			owner;
+} ApiDeprecation;
+
+extern void event_api_deprecated(const ApiDeprecation *deprecation);
 
 /* ---- outbox.c ---- */
 
@@ -223,5 +277,15 @@ extern pg_uuid_t event_connection(const char *server);
  */
 extern pg_uuid_t instance_id(void);
 extern pg_uuid_t instance_store(void);
+
+/* ---- rehome.c ---- */
+
+/*
+ * event_rehome
+ *		Make this database the home of rules, watches and events that came from
+ *		elsewhere: find owners and tables by name, and put the rules in force.
+ *		For activate_instance(), in its transaction.
+ */
+extern void event_rehome(void);
 
 #endif /* MAKINI_EVENT_H */

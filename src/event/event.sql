@@ -77,6 +77,13 @@ CREATE FUNCTION makini._instance_id() RETURNS uuid
 	AS 'MODULE_PATHNAME', 'makini_instance_id';
 REVOKE ALL ON FUNCTION makini._instance_id() FROM PUBLIC;
 
+-- After a restore or a copy, when it has been decided that this is the place where
+-- rules and watches run: finds their tables and owners again.
+CREATE FUNCTION makini._rehome_events() RETURNS void
+	LANGUAGE C VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'makini_rehome_events';
+REVOKE ALL ON FUNCTION makini._rehome_events() FROM PUBLIC;
+
 -- What senders and schedulers do, for tests and for whoever has neither.
 CREATE FUNCTION makini._sequence_events(most integer) RETURNS bigint
 	LANGUAGE C VOLATILE STRICT
@@ -105,7 +112,10 @@ CREATE VIEW makini.event WITH (security_barrier) AS
 	LEFT JOIN makini._server s ON s.connection_id = e.connection_id
 	WHERE CASE
 		WHEN s.server_oid IS NOT NULL THEN pg_catalog.has_server_privilege(s.server_oid, 'USAGE')
-		ELSE pg_catalog.pg_has_role(e.owner_oid, 'USAGE') END;
+		-- after a restore the OID may be another role's
+		ELSE pg_catalog.pg_has_role(e.owner_oid, 'USAGE')
+			AND (pg_catalog.pg_get_userbyid(e.owner_oid) = e.owner
+				OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)) END;
 COMMENT ON VIEW makini.event IS 'Events of the connections that you may use, and those without a connection that you or a role of yours raised.';
 REVOKE ALL ON makini.event FROM PUBLIC;
 

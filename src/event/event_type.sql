@@ -86,7 +86,7 @@ WITH family (prefix, schema) AS (VALUES
 			"message": {"type": "string"},
 			"hint": {"type": ["string", "null"]},
 			"connection": {"type": ["string", "null"]},
-			"affected": {"type": ["string", "null"]},
+			"affected": {"type": "array", "items": {"type": "object"}},
 			"window": {
 				"type": ["object", "null"],
 				"required": ["from", "to"],
@@ -205,7 +205,7 @@ example (type, description, sample) AS (VALUES
 		"affected": [], "since": "2026-11-23T09:00:00Z", "certificate_expires_at": null}'),
 	('system.error', 'Something of makini itself needs a person. One event per condition and hour, however often it occurs.', '{
 		"component": "rule", "code": "22012", "message": "rule \"low_stock\" could not be evaluated: division by zero",
-		"hint": "Look at makini.rule, and try it with makini.test_rule().", "connection": null, "affected": "low_stock",
+		"hint": "Look at makini.rule, and try it with makini.test_rule().", "connection": null, "affected": [{"rule": "low_stock"}],
 		"window": null, "count": 1, "first_seen": "2026-11-23T08:31:02Z"}'),
 	('schema.changed', 'Columns of a remote table have come, gone or changed their type.', '{
 		"server": "erp", "relation": "erp.item", "changes": [{"column": "custitem_size", "change": "added", "from": null, "to": "text"}],

@@ -1,24 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * own.c
- *		The events that makini raises itself: their data, as INTERFACE and
- *		makini.event_type say it.
+ *		Events that makini raises itself about connections, the age of data, and
+ *		interfaces that will end: their data, as makini.event_type shows it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -26,118 +20,9 @@
 #include "makini.h"
 
 /* ---------------------------------------------------------------------
- * Conditions that need a person
+ * Members
  * ---------------------------------------------------------------------
  */
-
-/* What is known of a condition after this occurrence. */
-typedef struct Seen
-{
-	bool		raise; /* an hour has passed since the last event of it, or there was none */
-	int64		count;
-	TimestampTz first_seen;
-} Seen;
-
-/* Occurrences of a condition in this transaction. */
-typedef struct Recent
-{
-	uint32		hash;
-	TimestampTz transaction;
-	int64		count;
-	int64		unwritten;
-} Recent;
-
-#define RECENT_CONDITIONS 16
-#define WRITE_EACH 16
-
-/*
- * The first few occurrences of a transaction are written, of the others fewer and
- * fewer: a row that one transaction updates again and again is slower to find
- * each time.  Returns how many to write.
- */
-static int64
-occurrences_to_write(uint32 hash)
-{
-	static Recent recents[RECENT_CONDITIONS];
-	Recent		 *recent = &recents[hash % RECENT_CONDITIONS];
-	TimestampTz	  transaction = GetCurrentTransactionStartTimestamp();
-	int64		  n;
-
-	if (recent->hash != hash || recent->transaction != transaction)
-		*recent = (Recent){.hash = hash, .transaction = transaction};
-	recent->count++;
-	recent->unwritten++;
-	if (recent->count > WRITE_EACH && (recent->count & (recent->count - 1)) != 0)
-		return 0;
-	n = recent->unwritten;
-	recent->unwritten = 0;
-	return n;
-}
-
-/*
- * Only one transaction at a time counts a condition, and nobody waits for it:
- * users' statements come through here, and must not queue for a counter.
- */
-static bool
-lock_condition(uint32 hash)
-{
-	Oid		relid = get_relname_relid("_condition", get_namespace_oid("makini", false));
-	LOCKTAG tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, relid, hash, 0);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-static uint32
-hash_of_condition(const SystemError *error)
-{
-	char *text =
-		psprintf("%s %s %s %d", error->component, error->code,
-				 error->affected == NULL ? "" : error->affected,
-				 error->connection == NULL ? 0 : (int) hash_bytes(error->connection->data, UUID_LEN));
-
-	return hash_bytes((const unsigned char *) text, strlen(text));
-}
-
-/* A day without it, and it is a new condition. */
-#define COUNT_CONDITION                                                                            \
-	"INSERT INTO makini._condition AS c (component, code, affected, connection_id, message,"       \
-	"  first_seen, last_seen, raised_at, count)"                                                   \
-	" VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7)"                                                 \
-	" ON CONFLICT (component, code, affected, connection_id) DO UPDATE"                            \
-	" SET message = excluded.message, last_seen = $6,"                                             \
-	"  first_seen = CASE WHEN c.last_seen < $6 - interval '1 day' THEN $6 ELSE c.first_seen END,"  \
-	"  count = CASE WHEN c.last_seen < $6 - interval '1 day' THEN $7 ELSE c.count + $7 END,"       \
-	"  raised_at = CASE WHEN c.raised_at <= $6 - interval '1 hour' THEN $6 ELSE c.raised_at END"   \
-	" RETURNING raised_at = $6, count, first_seen"
-
-static void
-count_condition(const SystemError *error, int64 n, Seen *seen)
-{
-	Oid			 types[] = {TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID};
-	Datum		 values[7];
-	pg_uuid_t	 none = {{0}};
-	MakiniRights saved;
-	HeapTuple	 row;
-	bool		 isnull;
-
-	values[0] = CStringGetTextDatum(error->component);
-	values[1] = CStringGetTextDatum(error->code);
-	values[2] = CStringGetTextDatum(error->affected == NULL ? "" : error->affected);
-	values[3] = UUIDPGetDatum(error->connection == NULL ? &none : error->connection);
-	values[4] = CStringGetTextDatum(error->message);
-	values[5] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[6] = Int64GetDatum(n);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(COUNT_CONDITION, lengthof(types), types, values, NULL, false, 0);
-	row = SPI_tuptable->vals[0];
-	seen->raise = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-	seen->count = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
-	seen->first_seen = DatumGetTimestampTz(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
-	SPI_finish();
-	makini_rights_restore(&saved);
-}
 
 static void
 append_member(StringInfo data, const char *member, const char *value)
@@ -147,92 +32,177 @@ append_member(StringInfo data, const char *member, const char *value)
 }
 
 static void
-raise_condition(const SystemError *error, const Seen *seen)
+append_time(StringInfo data, const char *member, TimestampTz moment)
 {
-	Event event = {.type = "system.error", .connection = error->connection, .owner = error->owner};
+	appendStringInfoString(data, member);
+	event_append_moment(data, moment);
+}
+
+static void
+append_error(StringInfo data, const EventError *error)
+{
+	if (error == NULL)
+	{
+		appendStringInfoString(data, ",\"error\":null");
+		return;
+	}
+	append_member(data, ",\"error\":{\"code\":", error->code);
+	append_member(data, ",\"message\":", error->message);
+	if (error->http_status == 0)
+		appendStringInfoString(data, ",\"http_status\":null");
+	else
+		appendStringInfo(data, ",\"http_status\":%d", error->http_status);
+	append_member(data, ",\"hint\":", error->hint);
+	appendStringInfo(data, ",\"retryable\":%s}", error->retryable ? "true" : "false");
+}
+
+/* Run one statement that gives a text, with the rights of the extension. */
+static char *
+ask_for_text(const char *statement, int n, Oid *types, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	char		 *text = NULL;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(statement, n, types, values, nulls, false, 1);
+	if (SPI_processed == 1)
+	{
+		char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		text = value == NULL ? NULL : MemoryContextStrdup(caller, value);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return text;
+}
+
+/* ---------------------------------------------------------------------
+ * connection.*
+ * ---------------------------------------------------------------------
+ */
+
+/* Who has no mapping of his own uses PUBLIC's. */
+#define AFFECTED_SYNCS                                                                             \
+	"SELECT coalesce(jsonb_agg(jsonb_build_object('sync_id', s.sync_id, 'source', s.source)"       \
+	"  ORDER BY s.sync_id), '[]')::text"                                                           \
+	" FROM makini._sync s WHERE s.connection_id = $1"                                              \
+	" AND ($2 IS NULL OR s.owner = $2 OR ($2 = 'public' AND NOT EXISTS ("                          \
+	"   SELECT FROM makini._mapping m WHERE m.connection_id = $1 AND m.role_oid = s.owner_oid)))"
+
+static char *
+affected_syncs(const ConnectionChange *change)
+{
+	Oid	  types[] = {UUIDOID, TEXTOID};
+	Datum values[2];
+	char  nulls[] = "  ";
+
+	values[0] = UUIDPGetDatum(&change->connection);
+	values[1] = change->role == NULL ? (Datum) 0 : CStringGetTextDatum(change->role);
+	nulls[1] = change->role == NULL ? 'n' : ' ';
+	return ask_for_text(AFFECTED_SYNCS, lengthof(types), types, values, nulls);
+}
+
+void
+event_connection_change(const ConnectionChange *change)
+{
+	Event		   event = {.type = change->type,
+							.connection = &change->connection,
+							.owner = change->owner,
+							.key = change->role,
+							.dedupe_key = change->dedupe_key};
 	StringInfoData data;
 	bool		   raised;
 
 	initStringInfo(&data);
-	append_member(&data, "{\"component\":", error->component);
-	append_member(&data, ",\"code\":", error->code);
-	append_member(&data, ",\"message\":", error->message);
-	append_member(&data, ",\"hint\":", error->hint);
-	append_member(&data, ",\"connection\":", error->server);
-	append_member(&data, ",\"affected\":", error->affected);
-	if (error->from == 0 && error->to == 0)
-		appendStringInfoString(&data, ",\"window\":null");
-	else
-	{
-		appendStringInfoString(&data, ",\"window\":{\"from\":");
-		event_append_moment(&data, error->from);
-		appendStringInfoString(&data, ",\"to\":");
-		event_append_moment(&data, error->to);
-		appendStringInfoChar(&data, '}');
-	}
-	appendStringInfo(&data, ",\"count\":" INT64_FORMAT ",\"first_seen\":", seen->count);
-	event_append_moment(&data, seen->first_seen);
+	append_member(&data, "{\"server\":", change->server);
+	append_member(&data, ",\"role\":", change->role);
+	append_member(&data, ",\"from\":", change->from);
+	append_member(&data, ",\"to\":", change->to);
+	append_member(&data, ",\"reason\":", change->reason);
+	append_error(&data, change->error);
+	appendStringInfo(&data, ",\"affected\":%s", affected_syncs(change));
+	append_time(&data, ",\"since\":", change->since);
+	append_time(&data, ",\"certificate_expires_at\":", change->certificate_expires_at);
 	appendStringInfoChar(&data, '}');
 	event.data = data.data;
-	event.key = error->affected;
 	(void) event_raise(&event, &raised);
 }
 
-static void
-note_condition(const SystemError *error, int64 n)
-{
-	Seen seen;
-
-	count_condition(error, n, &seen);
-	if (seen.raise)
-		raise_condition(error, &seen);
-}
-
-/*
- * Where a transaction keeps its first snapshot, another one's count since then
- * makes this one's fail; the statement that it was noted by must not.
+/* ---------------------------------------------------------------------
+ * sync.stale, sync.fresh
+ * ---------------------------------------------------------------------
  */
-static void
-note_in_old_snapshot(const SystemError *error, int64 n)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		note_condition(error, n);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *problem;
-
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (problem->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
-			ReThrowError(problem);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-}
+#define SYNC_AGE                                                                                   \
+	"SELECT connection_id, owner_oid, jsonb_build_object("                                         \
+	"  'sync_id', sync_id, 'run_id', $2, 'source', source, 'target', target,"                      \
+	"  'mode', mode, 'status', $3, 'window', NULL, 'data_as_of', data_as_of, 'rows', NULL,"        \
+	"  'requests', NULL, 'duration_ms', NULL, 'error', NULL)::text"                                \
+	" FROM makini._sync WHERE sync_id = $1"
 
 void
-event_system_error(const SystemError *error)
+event_sync_age(int64 sync_id, bool stale, int64 run_id)
 {
-	uint32 hash = hash_of_condition(error);
-	int64  n = occurrences_to_write(hash);
+	Oid			 types[] = {INT8OID, INT8OID, TEXTOID};
+	Datum		 values[3];
+	char		 nulls[] = "   ";
+	Event		 event = {.type = stale ? "sync.stale" : "sync.fresh"};
+	MakiniRights saved;
+	bool		 isnull;
+	bool		 raised;
 
-	if (n == 0 || !lock_condition(hash))
-		return;
-	if (IsolationUsesXactSnapshot())
-		note_in_old_snapshot(error, n);
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = Int64GetDatum(run_id);
+	nulls[1] = run_id == 0 ? 'n' : ' ';
+	values[2] = CStringGetTextDatum(stale ? "stale" : "fresh");
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(SYNC_AGE, lengthof(types), types, values, nulls, false, 1);
+	if (SPI_processed == 1)
+	{
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+
+		event.connection = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
+		event.owner = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+		event.key = psprintf(INT64_FORMAT, sync_id);
+		event.data = SPI_getvalue(row, desc, 3);
+		(void) event_raise(&event, &raised);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* ---------------------------------------------------------------------
+ * api.deprecated
+ * ---------------------------------------------------------------------
+ */
+
+void
+event_api_deprecated(const ApiDeprecation *deprecation)
+{
+	Event		   event = {.type = "api.deprecated",
+							.connection = &deprecation->connection,
+							.owner = deprecation->owner,
+							.key = deprecation->path};
+	StringInfoData data;
+	bool		   raised;
+
+	initStringInfo(&data);
+	append_member(&data, "{\"server\":", deprecation->server);
+	append_member(&data, ",\"path\":", deprecation->path);
+	append_time(&data, ",\"deprecated_at\":", deprecation->deprecated_at);
+	append_time(&data, ",\"sunset_at\":", deprecation->sunset_at);
+	append_member(&data, ",\"link\":", deprecation->link);
+	if (deprecation->sunset_at == 0)
+		appendStringInfoString(&data, ",\"days_left\":null}");
 	else
-		note_condition(error, n);
+		appendStringInfo(&data, ",\"days_left\":%d}",
+						 (int) ((deprecation->sunset_at - GetCurrentTimestamp()) / USECS_PER_DAY));
+	event.data = data.data;
+	event.dedupe_key = psprintf("api.deprecated %s %s " INT64_FORMAT " %d", deprecation->server,
+								deprecation->path, deprecation->sunset_at, deprecation->told);
+	(void) event_raise(&event, &raised);
 }

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "connector/store.h"
@@ -137,6 +138,17 @@ rule_of_row(void)
 	return rule;
 }
 
+/* Tables are renamed. */
+static void
+take_present_name(Rule *rule)
+{
+	char *name = rule->at_home ? get_rel_name(rule->relid) : NULL;
+
+	if (name != NULL)
+		rule->relation =
+			quote_qualified_identifier(get_namespace_name(get_rel_namespace(rule->relid)), name);
+}
+
 static Rule *
 load(const char *statement, Oid type, Datum value)
 {
@@ -151,6 +163,7 @@ load(const char *statement, Oid type, Datum value)
 	{
 		MemoryContextSwitchTo(context);
 		rule = rule_of_row();
+		take_present_name(rule);
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);

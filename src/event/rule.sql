@@ -47,7 +47,8 @@ REVOKE ALL ON FUNCTION makini._fire_rule() FROM PUBLIC;
 CREATE VIEW makini.rule WITH (security_barrier) AS
 	SELECT r.name,
 		r.owner::name AS owner,
-		r.relation,
+		CASE WHEN r.home = makini._home() THEN pg_catalog.format('%I.%I', t.relnamespace::regnamespace, t.relname)
+			ELSE r.relation END AS relation,
 		r.condition,
 		r.type,
 		s.server_name AS connection,
@@ -62,6 +63,7 @@ CREATE VIEW makini.rule WITH (security_barrier) AS
 	FROM makini._rule r
 	LEFT JOIN makini._server s USING (connection_id)
 	LEFT JOIN makini._rule_stat f USING (rule_id)
+	LEFT JOIN pg_catalog.pg_class t ON t.oid = r.relation_oid
 	CROSS JOIN LATERAL (SELECT count(*) AS n, max(e.occurred_at) AS last_at
 		FROM makini._event e
 		WHERE e.rule_id = r.rule_id) waiting
@@ -69,7 +71,7 @@ CREATE VIEW makini.rule WITH (security_barrier) AS
 			(array_agg(k.message ORDER BY k.last_seen DESC))[1] AS message
 		FROM makini._condition k
 		WHERE k.component = 'rule' AND k.affected = r.name) c
-	WHERE (r.home <> makini._home() OR EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = r.relation_oid))
+	WHERE (r.home <> makini._home() OR t.oid IS NOT NULL)
 		AND (pg_catalog.pg_has_role(
 				CASE WHEN r.home = makini._home() THEN r.owner_oid
 					ELSE coalesce(pg_catalog.to_regrole(pg_catalog.quote_ident(r.owner))::oid, 0) END,
