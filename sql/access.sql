@@ -86,6 +86,7 @@ RESET ROLE;
 -- what belongs to no level is for superusers
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'makini'::regnamespace AND NOT has_function_privilege('access_admin', oid, 'EXECUTE')
+	AND left(proname, 1) <> '_'
 ORDER BY 1;
 
 -- every object of a level exists, and the highest level has them all

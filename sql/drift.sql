@@ -120,7 +120,7 @@ SELECT makini.backfill_columns(:adding, '{symbolplacement}');
 SELECT makini.backfill_columns(:adding, '{symbolplacement}');
 \! $SIM forget
 CALL makini.run_sync(:adding);
-\! $SIM queries | head -1
+\! $SIM queries | sed -n 1p
 SELECT id, name, symbolplacement FROM local.added WHERE id < 4 ORDER BY id;
 SELECT mode, status, rows_read, rows_inserted, rows_updated, rows_unchanged FROM makini.sync_run WHERE sync_id = :adding ORDER BY run_id DESC LIMIT 2;
 SELECT makini.backfill_columns(:adding, '{symbolplacment}');

@@ -254,6 +254,37 @@ SELECT severity, since IS NOT NULL AS since, message, hint, regexp_replace(fix_s
 FROM makini.problem WHERE object ~ format('^sync %s ', :b);
 
 -- ====
+-- what the other side refuses
+-- ====
+\! $SIM hide deletedrecord - record
+CALL makini.run_sync(4001);
+SELECT status FROM makini.sync_run WHERE sync_id = 4001 ORDER BY run_id DESC LIMIT 1;
+SELECT severity, since IS NOT NULL AS since, message, hint, fix_sql FROM makini.problem WHERE object ~ '^sync 4001 ';
+\! $SIM show deletedrecord -
+CALL makini.run_sync(4001);
+SELECT count(*) FROM makini.problem WHERE object ~ '^sync 4001 ';
+\! $SIM hide department - record
+\set VERBOSITY sqlstate
+CALL makini.run_sync(4001);
+\set VERBOSITY default
+SELECT state, consecutive_failures FROM makini.sync WHERE sync_id = 4001;
+SELECT severity, since IS NOT NULL AS since, message, hint, fix_sql FROM makini.problem WHERE object ~ '^sync 4001 ';
+\! $SIM show department -
+SELECT makini.resume_sync(4001);
+CALL makini.run_sync(4001);
+SELECT state, waiting_for FROM makini.sync WHERE sync_id = 4001;
+\! $SIM fault '{"kind": "401", "count": 0}'
+\set VERBOSITY sqlstate
+CALL makini.run_sync(4001);
+\set VERBOSITY default
+SELECT state, waiting_for, consecutive_failures FROM makini.sync WHERE sync_id = 4001;
+SELECT severity, since IS NOT NULL AS since, connection, object, message, hint, fix_sql FROM makini.problem WHERE object ~ '^server erp';
+\! $SIM reset
+CALL makini.run_sync(4001);
+SELECT state, waiting_for, consecutive_failures FROM makini.sync WHERE sync_id = 4001;
+SELECT count(*) FROM makini.problem WHERE object ~ '^(server erp|sync 4001 )';
+
+-- ====
 -- altered
 -- ====
 SELECT makini.alter_sync(4001, '{}');

@@ -71,6 +71,21 @@ makini_create_wait_event_set(int nevents)
 #endif
 }
 
+/* ---- running a statement at top level ---- */
+
+#include "tcop/pquery.h"
+
+/* To its end.  18 knows by itself that a portal is run once. */
+static inline void
+makini_portal_run(Portal portal, DestReceiver *receiver)
+{
+#if PG_VERSION_NUM >= 180000
+	(void) PortalRun(portal, FETCH_ALL, true, receiver, receiver, NULL);
+#else
+	(void) PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, NULL);
+#endif
+}
+
 /* ---- shared memory without preloading ---- */
 
 /*
@@ -170,6 +185,37 @@ makini_may_become(Oid member, Oid role)
 	return member_can_set_role(member, role);
 #else
 	return is_member_of_role(member, role);
+#endif
+}
+
+/* ---- the database and the extension ---- */
+
+#include "catalog/pg_database.h"
+
+static inline bool
+makini_owns_database(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+
+static inline bool
+makini_owns_extension(void)
+{
+	Oid extension = get_extension_oid("makini", true);
+
+	if (!OidIsValid(extension))
+		return false;
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, GetUserId());
+#else
+	return pg_extension_ownercheck(extension, GetUserId());
 #endif
 }
 

@@ -28,9 +28,11 @@
 #include "access/table.h"
 
 #include "compat.h"
+#include "event/event.h"
 #include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
+#include "sync/worker.h"
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 
@@ -81,6 +83,8 @@ _PG_init(void)
 							 "Without it tables are read whole; to find out whether a wrong result comes from there.",
 							 &makini_enable_pushdown, true, PGC_USERSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	event_init();
+	worker_init();
 	MarkGUCPrefixReserved("makini");
 	estimate_init();
 }

@@ -30,6 +30,7 @@
 #include "sync/run.h"
 
 PG_FUNCTION_INFO_V1(makini_run_sync);
+PG_FUNCTION_INFO_V1(makini_run_job);
 
 /* ---------------------------------------------------------------------
  * One run per sync and lane
@@ -194,7 +195,9 @@ fill_agenda(void *arg)
 	else
 	{
 		incremental = has_cursor(agenda->sync);
-		if (agenda->scope != RUN_ONLY_CHANGES)
+
+		/* Where nobody can tell what changed, everything is compared. */
+		if (agenda->scope != RUN_ONLY_CHANGES || (!incremental && agenda->sync->data_as_of != 0))
 			agenda->load = backfill_to_do(agenda, incremental);
 		if (agenda->load == NULL && agenda->scope != RUN_ONLY_BACKFILL && incremental &&
 			agenda->sync->cursor != 0 && (agenda->mode == NULL || is_asked_for(agenda, "incremental")))
@@ -289,6 +292,25 @@ makini_run_sync(PG_FUNCTION_ARGS)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	sync_check_visible(sync_load(sync_id));
 	sync_run(sync_id, RUN_WHATEVER, mode);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * makini_run_job
+ *		CALL makini._run_job(sync_id, lane, mode): one lane of a sync, as a run
+ *		worker has it; rights were looked at when the job was queued.
+ */
+Datum
+makini_run_job(PG_FUNCTION_ARGS)
+{
+	int64		sync_id = PG_GETARG_INT64(0);
+	char	   *lane = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const char *mode = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	check_top_level(fcinfo, sync_id);
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	sync_run(sync_id, strcmp(lane, "backfill") == 0 ? RUN_ONLY_BACKFILL : RUN_ONLY_CHANGES, mode);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -294,16 +294,6 @@ write_in_bulk(Apply *apply, const RowSet *set, Written *written)
 	write_by_statements(apply, set, written);
 }
 
-static void
-all_rows(const Rows *rows, RowSet *set)
-{
-	set->rows = rows;
-	set->n = rows->n;
-	set->at = palloc(sizeof(int) * Max(1, rows->n));
-	for (int i = 0; i < rows->n; i++)
-		set->at[i] = i;
-}
-
 /* Rows with one key are found by its index, so the page need not be looked through. */
 static bool
 try_bulk(Apply *apply, const Rows *rows)
@@ -314,7 +304,7 @@ try_bulk(Apply *apply, const Rows *rows)
 	if (!apply->empty || apply->only_updates || !apply->target->plain ||
 		apply->target->way != WAY_INDEXED)
 		return false;
-	all_rows(rows, &set);
+	rowset_whole(rows, &set);
 	if (try_write(apply, &set, write_in_bulk, &error))
 		return true;
 	FreeErrorData(error);

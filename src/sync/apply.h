@@ -9,7 +9,9 @@
  *	bulk.c			into an empty table below SQL
  *	delete.c		deleted rows
  *	multiset.c		rows without a key
- *	compare.c		what a page does not have
+ *	compare.c		the part of the target that a page stands for
+ *	missing.c		... what of it the page does not have
+ *	difference.c	... and what is not the same
  *	reject.c		rows that could not be written
  *
  * All statements over a page have the same parameters: an array for each of
@@ -139,6 +141,7 @@ extern char *sql_compared_type(const TargetColumn *column);
 extern char *sql_type(Oid type, int32 typmod);
 extern char *sql_equality(Oid type);
 
+extern void		  rowset_whole(const Rows *rows, RowSet *set);
 extern KeyPattern key_pattern(const Target *target, const Rows *rows, int row);
 extern bool		  next_pattern(const Target *target, RowSet *rest, RowSet *same, KeyPattern *pattern);
 

@@ -15,6 +15,7 @@
 
 #include "sync/drift.h"
 #include "sync/run.h"
+#include "sync/worker.h"
 
 /*
  * Rows of a transaction that commits now may carry a time that is already past,
@@ -306,6 +307,11 @@ read_phase(Run *run)
 		progress_notice(run->sync);
 		if (run->counters.read >= REJECTS_JUDGED_FROM)
 			judge_rejects(run, run->counters.rejected, run->counters.read);
+		if (!run->ended && worker_should_yield())
+		{
+			run->left = true;
+			break;
+		}
 	}
 	close_query(run);
 }
@@ -349,6 +355,8 @@ run_pass(Run *run)
 		Window phase = *present_phase(run);
 
 		read_phase(run);
+		if (run->left)
+			return;
 		if (phase.kind == WINDOW_CHANGED)
 			canary_check(run, phase.from);
 		run_step(run, next_phase);

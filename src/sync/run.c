@@ -442,15 +442,26 @@ new_run(MemoryContext cxt, Sync *sync, Load *load)
 	return run;
 }
 
+/* Others wait for the place, or the hours are over: the load is for a later run. */
+static void
+leave(Run *run)
+{
+	ErrorData reason = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
+						.message = "stopped between two pages, to go on later"};
+
+	account_save(run->run_id, run->load, &run->counters, &run->usage);
+	account_close(run->sync, run->run_id, "cancelled", &reason);
+}
+
 static void
 do_load(Run *run)
 {
 	run_step(run, begin);
 	run_steps(run, prepare);
 	run_pass(run);
-	if (run->load->mode == RUN_INCREMENTAL)
+	if (run->load->mode == RUN_INCREMENTAL && !run->left)
 		run_tombstones(run);
-	run_step(run, finish);
+	run_step(run, run->left ? leave : finish);
 }
 
 static void

@@ -40,6 +40,7 @@ typedef struct Run
 	TimestampTz newest_cursor;
 	bool		canary_seen;
 	bool		canary_asked;
+	bool		  left; /* the load stands, for a run to come */
 	bool		  by_seen; /* keys are noted as seen, for pages cover no ranges */
 } Run;
 

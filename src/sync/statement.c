@@ -692,6 +692,17 @@ page_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
 	return values;
 }
 
+/* All rows of a page. */
+void
+rowset_whole(const Rows *rows, RowSet *set)
+{
+	set->rows = rows;
+	set->n = rows->n;
+	set->at = palloc(sizeof(int) * Max(1, rows->n));
+	for (int i = 0; i < rows->n; i++)
+		set->at[i] = i;
+}
+
 KeyPattern
 key_pattern(const Target *target, const Rows *rows, int row)
 {

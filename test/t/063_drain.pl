@@ -154,7 +154,7 @@ drop($moves);
 $sim->reset;
 $orders = create('cust_order_status_export', 'landing', acknowledge => 'manual');
 run($orders);
-my $order = sql('SELECT ordernumber FROM landing.cust_order_status_export WHERE ordernumber NOT LIKE '%''%' GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1');
+my $order = sql(q{SELECT ordernumber FROM landing.cust_order_status_export WHERE ordernumber NOT LIKE '%''%' GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1});
 sql("SELECT makini.acknowledge($orders, ARRAY(SELECT min(_row_id) FROM landing.cust_order_status_export WHERE ordernumber = '$order'))");
 run($orders);
 is($sim->feed('CustOrderStatusExport')->{T}, 0, 'a key is not acknowledged while one of its rows is undecided');

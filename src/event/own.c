@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * own.c
+ *		Events that makini raises itself about connections, the age of data, and
+ *		interfaces that will end: their data, as makini.event_type shows it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "event/event.h"
+#include "makini.h"
+
+/* ---------------------------------------------------------------------
+ * Members
+ * ---------------------------------------------------------------------
+ */
+
+static void
+append_member(StringInfo data, const char *member, const char *value)
+{
+	appendStringInfoString(data, member);
+	event_append_text(data, value);
+}
+
+static void
+append_time(StringInfo data, const char *member, TimestampTz moment)
+{
+	appendStringInfoString(data, member);
+	event_append_moment(data, moment);
+}
+
+static void
+append_error(StringInfo data, const EventError *error)
+{
+	if (error == NULL)
+	{
+		appendStringInfoString(data, ",\"error\":null");
+		return;
+	}
+	append_member(data, ",\"error\":{\"code\":", error->code);
+	append_member(data, ",\"message\":", error->message);
+	if (error->http_status == 0)
+		appendStringInfoString(data, ",\"http_status\":null");
+	else
+		appendStringInfo(data, ",\"http_status\":%d", error->http_status);
+	append_member(data, ",\"hint\":", error->hint);
+	appendStringInfo(data, ",\"retryable\":%s}", error->retryable ? "true" : "false");
+}
+
+/* Run one statement that gives a text, with the rights of the extension. */
+static char *
+ask_for_text(const char *statement, int n, Oid *types, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	char		 *text = NULL;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(statement, n, types, values, nulls, false, 1);
+	if (SPI_processed == 1)
+	{
+		char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		text = value == NULL ? NULL : MemoryContextStrdup(caller, value);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return text;
+}
+
+/* ---------------------------------------------------------------------
+ * connection.*
+ * ---------------------------------------------------------------------
+ */
+
+/* Who has no mapping of his own uses PUBLIC's. */
+#define AFFECTED_SYNCS                                                                             \
+	"SELECT coalesce(jsonb_agg(jsonb_build_object('sync_id', s.sync_id, 'source', s.source)"       \
+	"  ORDER BY s.sync_id), '[]')::text"                                                           \
+	" FROM makini._sync s WHERE s.connection_id = $1"                                              \
+	" AND ($2 IS NULL OR s.owner = $2 OR ($2 = 'public' AND NOT EXISTS ("                          \
+	"   SELECT FROM makini._mapping m WHERE m.connection_id = $1 AND m.role_oid = s.owner_oid)))"
+
+static char *
+affected_syncs(const ConnectionChange *change)
+{
+	Oid	  types[] = {UUIDOID, TEXTOID};
+	Datum values[2];
+	char  nulls[] = "  ";
+
+	values[0] = UUIDPGetDatum(&change->connection);
+	values[1] = change->role == NULL ? (Datum) 0 : CStringGetTextDatum(change->role);
+	nulls[1] = change->role == NULL ? 'n' : ' ';
+	return ask_for_text(AFFECTED_SYNCS, lengthof(types), types, values, nulls);
+}
+
+void
+event_connection_change(const ConnectionChange *change)
+{
+	Event		   event = {.type = change->type,
+							.connection = &change->connection,
+							.owner = change->owner,
+							.key = change->role,
+							.dedupe_key = change->dedupe_key};
+	StringInfoData data;
+	bool		   raised;
+
+	initStringInfo(&data);
+	append_member(&data, "{\"server\":", change->server);
+	append_member(&data, ",\"role\":", change->role);
+	append_member(&data, ",\"from\":", change->from);
+	append_member(&data, ",\"to\":", change->to);
+	append_member(&data, ",\"reason\":", change->reason);
+	append_error(&data, change->error);
+	appendStringInfo(&data, ",\"affected\":%s", affected_syncs(change));
+	append_time(&data, ",\"since\":", change->since);
+	append_time(&data, ",\"certificate_expires_at\":", change->certificate_expires_at);
+	appendStringInfoChar(&data, '}');
+	event.data = data.data;
+	(void) event_raise(&event, &raised);
+}
+
+/* ---------------------------------------------------------------------
+ * sync.stale, sync.fresh
+ * ---------------------------------------------------------------------
+ */
+
+#define SYNC_AGE                                                                                   \
+	"SELECT connection_id, owner_oid, jsonb_build_object("                                         \
+	"  'sync_id', sync_id, 'run_id', $2, 'source', source, 'target', target,"                      \
+	"  'mode', mode, 'status', $3, 'window', NULL, 'data_as_of', data_as_of, 'rows', NULL,"        \
+	"  'requests', NULL, 'duration_ms', NULL, 'error', NULL)::text"                                \
+	" FROM makini._sync WHERE sync_id = $1"
+
+void
+event_sync_age(int64 sync_id, bool stale, int64 run_id)
+{
+	Oid			 types[] = {INT8OID, INT8OID, TEXTOID};
+	Datum		 values[3];
+	char		 nulls[] = "   ";
+	Event		 event = {.type = stale ? "sync.stale" : "sync.fresh"};
+	MakiniRights saved;
+	bool		 isnull;
+	bool		 raised;
+
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = Int64GetDatum(run_id);
+	nulls[1] = run_id == 0 ? 'n' : ' ';
+	values[2] = CStringGetTextDatum(stale ? "stale" : "fresh");
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(SYNC_AGE, lengthof(types), types, values, nulls, false, 1);
+	if (SPI_processed == 1)
+	{
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+
+		event.connection = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
+		event.owner = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+		event.key = psprintf(INT64_FORMAT, sync_id);
+		event.data = SPI_getvalue(row, desc, 3);
+		(void) event_raise(&event, &raised);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* ---------------------------------------------------------------------
+ * api.deprecated
+ * ---------------------------------------------------------------------
+ */
+
+void
+event_api_deprecated(const ApiDeprecation *deprecation)
+{
+	Event		   event = {.type = "api.deprecated",
+							.connection = &deprecation->connection,
+							.owner = deprecation->owner,
+							.key = deprecation->path};
+	StringInfoData data;
+	bool		   raised;
+
+	initStringInfo(&data);
+	append_member(&data, "{\"server\":", deprecation->server);
+	append_member(&data, ",\"path\":", deprecation->path);
+	append_time(&data, ",\"deprecated_at\":", deprecation->deprecated_at);
+	append_time(&data, ",\"sunset_at\":", deprecation->sunset_at);
+	append_member(&data, ",\"link\":", deprecation->link);
+	if (deprecation->sunset_at == 0)
+		appendStringInfoString(&data, ",\"days_left\":null}");
+	else
+		appendStringInfo(&data, ",\"days_left\":%d}",
+						 (int) ((deprecation->sunset_at - GetCurrentTimestamp()) / USECS_PER_DAY));
+	event.data = data.data;
+	event.dedupe_key = psprintf("api.deprecated %s %s " INT64_FORMAT " %d", deprecation->server,
+								deprecation->path, deprecation->sunset_at, deprecation->told);
+	(void) event_raise(&event, &raised);
+}

@@ -1,0 +1,324 @@
+/*-------------------------------------------------------------------------
+ *
+ * watch_sql.c
+ *		Watches as people make, change and try them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "event/change.h"
+#include "event/event.h"
+#include "event/watch.h"
+#include "sync/worker.h"
+
+#define MAX_NAME 200
+#define MAX_KEY 32
+
+PG_FUNCTION_INFO_V1(makini_create_watch);
+PG_FUNCTION_INFO_V1(makini_alter_watch);
+PG_FUNCTION_INFO_V1(makini_enable_watch);
+PG_FUNCTION_INFO_V1(makini_disable_watch);
+PG_FUNCTION_INFO_V1(makini_drop_watch);
+PG_FUNCTION_INFO_V1(makini_test_watch);
+PG_FUNCTION_INFO_V1(makini_run_watch);
+
+/* ---------------------------------------------------------------------
+ * Checking
+ * ---------------------------------------------------------------------
+ */
+
+static void
+check_name(const char *name)
+{
+	if (name == NULL || *name == '\0' || strlen(name) > MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("the name of a watch must have 1 to %d bytes", MAX_NAME)));
+}
+
+static void
+check_free(const char *name)
+{
+	if (watch_load_by_name(name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("watch \"%s\" already exists", name)));
+}
+
+static void
+check_key(Datum key)
+{
+	ArrayType *columns = DatumGetArrayTypeP(key);
+	int		   n = ArrayGetNItems(ARR_NDIM(columns), ARR_DIMS(columns));
+
+	if (ARR_NDIM(columns) != 1 || n < 1 || n > MAX_KEY || array_contains_nulls(columns))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key of a watch must name 1 to %d columns of its query", MAX_KEY)));
+}
+
+/* Planning it as its author finds names and types; running it would take its time. */
+static void
+plan_query(void *arg)
+{
+	SPI_connect();
+	if (SPI_prepare(watch_query(arg), 0, NULL) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the query cannot be prepared")));
+	SPI_finish();
+}
+
+static void
+check_watch(Watch *watch)
+{
+	ErrorData *error;
+
+	event_check_type(watch->type);
+	schedule_check(watch->schedule);
+	check_key(watch->key);
+	author_check_select("query of a watch", watch->query);
+	error = author_run(&watch->author, 0, plan_query, watch);
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("watch \"%s\" cannot be asked: %s", watch->name, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+/* Its first look, the silent one, is at once. */
+static void
+store(Watch *watch)
+{
+	bool looks_now = !watch->seeded || watch->silent;
+
+	watch_store(watch,
+				looks_now ? worker_now() :
+							schedule_next_time(watch->schedule, watch->watch_id, worker_now()));
+	worker_wake_at_commit();
+}
+
+static char *
+required_text(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static Watch *
+watch_for(FunctionCallInfo fcinfo)
+{
+	char  *name = required_text(fcinfo, 0, "name");
+	Watch *watch = watch_load_by_name(name);
+
+	if (watch == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("watch \"%s\" does not exist", name)));
+	if (!watch->at_home)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("watch \"%s\" was restored or copied from elsewhere", name),
+				 errhint("makini.activate_instance() puts it in force.")));
+	if (!has_privs_of_role(GetUserId(), watch->author.userid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of watch \"%s\"", name)));
+	return watch;
+}
+
+static void
+set_connection(Watch *watch, const char *server)
+{
+	watch->has_connection = server != NULL;
+	if (server != NULL)
+		watch->connection = event_connection(server);
+}
+
+/* ---------------------------------------------------------------------
+ * Functions
+ * ---------------------------------------------------------------------
+ */
+
+Datum
+makini_create_watch(PG_FUNCTION_ARGS)
+{
+	Watch watch = {.at_home = true, .enabled = true};
+
+	watch.name = required_text(fcinfo, 0, "name");
+	check_name(watch.name);
+	watch.query = required_text(fcinfo, 1, "query");
+	watch.schedule = required_text(fcinfo, 2, "schedule");
+	watch.type = required_text(fcinfo, 3, "type");
+	if (PG_ARGISNULL(4) || PG_ARGISNULL(6))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("key and options must not be null")));
+	watch.key = PointerGetDatum(PG_GETARG_ARRAYTYPE_P(4));
+	set_connection(&watch, PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)));
+	watch.options_json = PG_GETARG_JSONB_P(6);
+	watch_read_options(watch.options_json, &watch.options);
+	watch.author.userid = GetUserId();
+	watch.author.search_path = author_search_path();
+
+	check_watch(&watch);
+	check_free(watch.name);
+	store(&watch);
+	PG_RETURN_VOID();
+}
+
+static void
+apply_changes(Watch *watch, const Jsonb *changes)
+{
+	static const char *const keys[] = {"name", "query",		 "schedule", "type",
+									   "key",  "connection", "options",	 NULL};
+	char					*old_name = watch->name;
+	char					*server = NULL;
+	bool					 no_key = false;
+
+	change_check_keys(changes, "changes", keys);
+	if (change_text(changes, "name", &watch->name))
+	{
+		check_name(watch->name);
+		if (strcmp(watch->name, old_name) != 0)
+			check_free(watch->name);
+	}
+	(void) change_text(changes, "schedule", &watch->schedule);
+	(void) change_text(changes, "type", &watch->type);
+	/* Rows of another query, or by another key, are none that were seen. */
+	if (change_text(changes, "query", &watch->query))
+	{
+		watch->author.search_path = author_search_path();
+		watch->seeded = false;
+	}
+	if (change_array(changes, "key", &watch->key, &no_key))
+		watch->seeded = false;
+	if (change_text(changes, "connection", &server))
+		set_connection(watch, server);
+	if (change_object(changes, "options", &watch->options_json))
+		watch_read_options(watch->options_json, &watch->options);
+	if (watch->query == NULL || watch->schedule == NULL || watch->type == NULL || no_key)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("query, schedule, type and key must not be null")));
+}
+
+Datum
+makini_alter_watch(PG_FUNCTION_ARGS)
+{
+	Watch *watch = watch_for(fcinfo);
+
+	apply_changes(watch, PG_GETARG_JSONB_P(1));
+	check_watch(watch);
+	store(watch);
+	PG_RETURN_VOID();
+}
+
+/*
+ * What came and went while a watch was disabled is not told: it begins anew with
+ * a silent look.
+ */
+static bool
+set_enabled(FunctionCallInfo fcinfo, bool enabled)
+{
+	Watch *watch = watch_for(fcinfo);
+
+	if (watch->enabled == enabled)
+		return false;
+	watch->enabled = enabled;
+	watch->silent = true;
+	if (enabled)
+		check_watch(watch);
+	store(watch);
+	return true;
+}
+
+Datum
+makini_enable_watch(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(set_enabled(fcinfo, true));
+}
+
+Datum
+makini_disable_watch(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(set_enabled(fcinfo, false));
+}
+
+Datum
+makini_drop_watch(PG_FUNCTION_ARGS)
+{
+	Watch *watch = watch_for(fcinfo);
+
+	watch_delete(watch->watch_id);
+	PG_RETURN_BOOL(true);
+}
+
+/* For tests, and for whoever has no worker. */
+Datum
+makini_run_watch(PG_FUNCTION_ARGS)
+{
+	Watch *watch = watch_for(fcinfo);
+
+	PG_RETURN_BOOL(watch_run(watch->watch_id, worker_now()));
+}
+
+/* ---------------------------------------------------------------------
+ * Trying
+ * ---------------------------------------------------------------------
+ */
+
+typedef struct Trial
+{
+	const Watch		*watch;
+	int				 max_rows;
+	Tuplestorestate *rows;
+	TupleDesc		 tupdesc;
+} Trial;
+
+static void
+try_watch(void *arg)
+{
+	Trial *trial = arg;
+
+	SPI_connect();
+	SPI_execute(watch_query(trial->watch), true, trial->max_rows);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool  isnull;
+		Datum data =
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, WATCH_COLUMN_DATA, &isnull);
+
+		tuplestore_putvalues(trial->rows, trial->tupdesc, &data, &isnull);
+	}
+	SPI_finish();
+}
+
+Datum
+makini_test_watch(PG_FUNCTION_ARGS)
+{
+	Watch	  *watch = watch_for(fcinfo);
+	Trial	   trial = {.watch = watch, .max_rows = PG_GETARG_INT32(1)};
+	ErrorData *error;
+
+	if (trial.max_rows < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_rows must be greater than zero")));
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	trial.rows = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
+	trial.tupdesc = ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc;
+	error = author_run(&watch->author, WATCH_MS, try_watch, &trial);
+	if (error != NULL)
+		ReThrowError(error);
+	PG_RETURN_NULL();
+}

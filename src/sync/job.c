@@ -1,0 +1,434 @@
+/*-------------------------------------------------------------------------
+ *
+ * job.c
+ *		The queue of jobs, in the table makini._job.
+ *
+ * A scheduler puts in what is due, run workers take out: a job is claimed in
+ * one transaction, worked on outside any, and struck off in another.  A crash
+ * is counted at the claim, before the work begins, so that a job that takes
+ * the server down is not tried again at once for ever.
+ *
+ * One connection takes all workers but one at most, so that a source that hangs
+ * does not stop the rest; backfills likewise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "makini.h"
+#include "sync/job.h"
+#include "sync/worker.h"
+
+#define MINUTE (60 * USECS_PER_SEC)
+
+/* After crashes, and after runs that failed. */
+#define CRASH_BASE (5 * USECS_PER_SEC)
+#define FAILURE_BASE MINUTE
+#define BACKOFF_CAP (60 * MINUTE)
+
+/* ---- transactions and rows ---- */
+
+void
+job_begin(JobTransaction *transaction)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	makini_rights_of_extension(&transaction->saved);
+	SPI_connect();
+}
+
+void
+job_end(JobTransaction *transaction)
+{
+	SPI_finish();
+	makini_rights_restore(&transaction->saved);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+static int64
+item_int64(uint64 row, int column, int64 when_null)
+{
+	bool  isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? when_null : DatumGetInt64(value);
+}
+
+static char *
+item_text(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+/* ---- recovering ---- */
+
+static bool
+is_worked_on(int64 worker, int64 token, int64 epoch)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  alive;
+
+	if (epoch != shared->epoch || worker < 0 || worker >= WORKER_RUNS)
+		return false;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	alive = worker_is_alive(&shared->runs[worker].process, (uint32) token);
+	LWLockRelease(shared->lock);
+	return alive;
+}
+
+/*
+ * A worker of this life of the cluster that is gone was told to go, and its
+ * crash that was counted is none.  The first crash costs no time.
+ */
+static void
+requeue(int64 sync_id, const char *lane, bool crashed, int crashes, TimestampTz now)
+{
+	Oid	  types[4] = {INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID};
+	Datum values[4];
+
+	if (!crashed)
+		crashes--;
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = CStringGetTextDatum(lane);
+	values[2] = TimestampTzGetDatum(now + worker_backoff(crashes - 1, CRASH_BASE, BACKOFF_CAP));
+	values[3] = Int32GetDatum(crashes);
+	SPI_execute_with_args("UPDATE makini._job SET worker = NULL, token = NULL, epoch = NULL,"
+						  " started_at = NULL, due_at = $3, crashes = $4"
+						  " WHERE sync_id = $1 AND lane = $2",
+						  4, types, values, NULL, false, 0);
+	if (crashed && crashes > 1)
+		ereport(LOG,
+				(errmsg("sync " INT64_FORMAT ": the server crashed %d times during a run of it",
+						sync_id, crashes)));
+}
+
+void
+job_recover(TimestampTz now)
+{
+	WorkerShared  *shared = worker_shared();
+	SPITupleTable *rows;
+	uint64		   n;
+
+	SPI_execute("SELECT sync_id, lane, worker::bigint, token, epoch, crashes::bigint"
+				" FROM makini._job WHERE worker IS NOT NULL FOR UPDATE SKIP LOCKED",
+				false, 0);
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		SPI_tuptable = rows;
+		if (!is_worked_on(item_int64(i, 3, -1), item_int64(i, 4, 0), item_int64(i, 5, 0)))
+			requeue(item_int64(i, 1, 0), item_text(i, 2), item_int64(i, 5, 0) != shared->epoch,
+					(int) item_int64(i, 6, 0), now);
+	}
+}
+
+/* ---- what is due ---- */
+
+/* A schedule that can't be read harms its own sync only. */
+static TimestampTz
+next_time(const char *schedule, int64 sync_id, TimestampTz now)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	TimestampTz	  next = DT_NOEND;
+
+	PG_TRY();
+	{
+		next = schedule_next_time(schedule, sync_id, now);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		/* reading a text leaves nothing behind that an abort would have to undo */
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("sync " INT64_FORMAT " is not scheduled: %s", sync_id, error->message)));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	return next;
+}
+
+static void
+set_next_run(int64 sync_id, TimestampTz at)
+{
+	Oid	  types[2] = {INT8OID, TIMESTAMPTZOID};
+	Datum values[2] = {Int64GetDatum(sync_id), TimestampTzGetDatum(at)};
+
+	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $2 WHERE sync_id = $1", 2, types,
+						  values, NULL, false, 0);
+}
+
+/* When a backfill may begin: now, or when its hours come. */
+static TimestampTz
+backfill_begins(const char *hours, TimestampTz now, TimestampTz *closes)
+{
+	TimestampTz opens = now;
+
+	*closes = DT_NOEND;
+	if (hours != NULL)
+		(void) schedule_in_hours(hours, now, &opens, closes);
+	return opens;
+}
+
+static void
+put_job(int64 sync_id, const char *lane, TimestampTz due)
+{
+	Oid	  types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum values[3] = {Int64GetDatum(sync_id), CStringGetTextDatum(lane), TimestampTzGetDatum(due)};
+
+	SPI_execute_with_args("INSERT INTO makini._job (sync_id, lane, due_at) VALUES ($1, $2, $3)"
+						  " ON CONFLICT DO NOTHING",
+						  3, types, values, NULL, false, 0);
+}
+
+/* Enabled, at home here, and its connection not paused. */
+#define MAY_RUN                                                                                    \
+	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._connection c"      \
+	" WHERE c.connection_id = s.connection_id AND c.lifecycle = 'paused')"
+
+#define LOADS                                                                                      \
+	" (s.state IN ('new', 'initial') OR EXISTS (SELECT FROM makini._load l"                        \
+	" WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'))"
+
+bool
+job_queue_due(TimestampTz now)
+{
+	Oid			   types[1] = {TIMESTAMPTZOID};
+	Datum		   values[1] = {TimestampTzGetDatum(now)};
+	SPITupleTable *rows;
+	uint64		   n;
+
+	SPI_execute_with_args("SELECT s.sync_id, s.schedule, s.next_run_at IS NOT NULL," LOADS
+						  ", s.options->>'backfill_between' FROM makini._sync s"
+						  " WHERE s.schedule IS NOT NULL AND (s.next_run_at <= $1 OR s.next_run_at IS NULL)"
+						  " AND" MAY_RUN " ORDER BY s.next_run_at FOR UPDATE OF s SKIP LOCKED",
+						  1, types, values, NULL, false, 0);
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		int64		sync_id;
+		TimestampTz closes;
+		char	   *due;
+
+		SPI_tuptable = rows;
+		sync_id = item_int64(i, 1, 0);
+		due = item_text(i, 3);
+		if (due[0] == 't')
+		{
+			bool  loads = item_text(i, 4)[0] == 't';
+			char *hours = item_text(i, 5);
+
+			put_job(sync_id, "incremental", now);
+			if (loads)
+				put_job(sync_id, "backfill", backfill_begins(hours, now, &closes));
+			SPI_tuptable = rows;
+		}
+		set_next_run(sync_id, next_time(item_text(i, 2), sync_id, now));
+	}
+	SPI_execute_with_args("SELECT FROM makini._sync s WHERE s.schedule IS NOT NULL AND"
+						  " (s.next_run_at <= $1 OR s.next_run_at IS NULL) AND" MAY_RUN,
+						  1, types, values, NULL, false, 1);
+	return SPI_processed == 0;
+}
+
+/* ---- looking ---- */
+
+/* How many workers may be busy with one connection, and how many with backfills. */
+static int
+of_one_kind(void)
+{
+	return Max(1, makini_max_workers - 1);
+}
+
+static int
+backfills_left(void)
+{
+	WorkerShared *shared = worker_shared();
+	int			  left = of_one_kind();
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < WORKER_RUNS; i++)
+		if (shared->runs[i].process.state == WORKER_RUNNING && shared->runs[i].backfill)
+			left--;
+	LWLockRelease(shared->lock);
+	return Max(0, left);
+}
+
+/* What job_claim() would find: both have the same limits. */
+static const char *const look_statement =
+	"WITH jobs AS (SELECT s.connection_id, j.worker IS NOT NULL AS running, j.due_at,"
+	" j.due_at <= $1 AS due, j.lane = 'backfill' AS backfill"
+	" FROM makini._job j JOIN makini._sync s USING (sync_id) WHERE" MAY_RUN "),"
+	" counted AS (SELECT greatest($2 - count(*) FILTER (WHERE running), 0) AS room,"
+	" count(*) FILTER (WHERE NOT running AND due AND NOT backfill) AS lines,"
+	" count(*) FILTER (WHERE NOT running AND due AND backfill) AS loads"
+	" FROM jobs GROUP BY connection_id)"
+	" SELECT (SELECT coalesce(sum(least(lines, room)), 0)"
+	" + least($3, coalesce(sum(least(loads, room - least(lines, room))), 0)) FROM counted)::bigint,"
+	" count(*) FILTER (WHERE running),"
+	" min(due_at) FILTER (WHERE NOT running AND due),"
+	" min(due_at) FILTER (WHERE NOT running AND NOT due) FROM jobs";
+
+void
+job_look(TimestampTz now, JobQueue *queue)
+{
+	Oid	  types[3] = {TIMESTAMPTZOID, INT8OID, INT8OID};
+	Datum values[3];
+	int64 next_run;
+
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = Int64GetDatum(of_one_kind());
+	values[2] = Int64GetDatum(backfills_left());
+	SPI_execute_with_args(look_statement, 3, types, values, NULL, false, 1);
+	queue->ready = (int) item_int64(0, 1, 0);
+	queue->running = (int) item_int64(0, 2, 0);
+	queue->oldest = item_int64(0, 3, WORKER_NEVER);
+	queue->next_due = item_int64(0, 4, WORKER_NEVER);
+
+	SPI_execute("SELECT min(s.next_run_at) FROM makini._sync s WHERE s.schedule IS NOT NULL AND" MAY_RUN,
+				false, 1);
+	next_run = item_int64(0, 1, WORKER_NEVER);
+	queue->next_due = Min(queue->next_due, next_run);
+	if (TIMESTAMP_NOT_FINITE(queue->next_due))
+		queue->next_due = WORKER_NEVER;
+}
+
+/* ---- claiming ---- */
+
+static const char *const claim_statement =
+	"WITH busy AS (SELECT s.connection_id, count(*) AS workers FROM makini._job j"
+	" JOIN makini._sync s USING (sync_id) WHERE j.worker IS NOT NULL GROUP BY s.connection_id),"
+	" candidate AS (SELECT j.sync_id, j.lane, s.options->>'backfill_between' AS hours"
+	" FROM makini._job j JOIN makini._sync s USING (sync_id)"
+	" LEFT JOIN busy b ON b.connection_id = s.connection_id"
+	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" MAY_RUN
+	" AND (b.workers IS NULL OR b.workers < $5)"
+	" AND (j.lane = 'incremental' OR $6)"
+	" ORDER BY j.lane = 'backfill', coalesce(b.workers, 0), j.due_at, j.sync_id"
+	" LIMIT 1 FOR UPDATE OF j SKIP LOCKED)"
+	" UPDATE makini._job j SET worker = $2, token = $3, epoch = $4, started_at = $1,"
+	" crashes = j.crashes + 1 FROM candidate c WHERE j.sync_id = c.sync_id AND j.lane = c.lane"
+	" RETURNING j.sync_id, j.lane, j.mode, c.hours";
+
+static void
+take_claimed(Job *job, TimestampTz now)
+{
+	char *mode = item_text(0, 3);
+	char *hours = item_text(0, 4);
+
+	job->sync_id = item_int64(0, 1, 0);
+	job->backfill = strcmp(item_text(0, 2), "backfill") == 0;
+	strlcpy(job->mode, mode == NULL ? "" : mode, sizeof(job->mode));
+	job->closes = DT_NOEND;
+	if (job->backfill)
+		(void) backfill_begins(hours, now, &job->closes);
+}
+
+bool
+job_claim(int slot, uint32 token, TimestampTz now, Job *job)
+{
+	JobTransaction transaction;
+	Oid			   types[6] = {TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID};
+	Datum		   values[6];
+	bool		   found;
+
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = Int32GetDatum(slot);
+	values[2] = Int64GetDatum((int64) token);
+	values[3] = Int64GetDatum(worker_shared()->epoch);
+	values[4] = Int32GetDatum(of_one_kind());
+	values[5] = BoolGetDatum(backfills_left() > 0);
+	job_begin(&transaction);
+	SPI_execute_with_args(claim_statement, 6, types, values, NULL, false, 0);
+	found = SPI_processed > 0;
+	if (found)
+		take_claimed(job, now);
+	job_end(&transaction);
+	return found;
+}
+
+/* ---- the end of a job ---- */
+
+static void
+note_failure(const Job *job, const ErrorData *failed)
+{
+	Oid	  types[3] = {INT8OID, TEXTOID, TEXTOID};
+	Datum values[3];
+
+	values[0] = Int64GetDatum(job->sync_id);
+	values[1] = CStringGetTextDatum(unpack_sql_state(failed->sqlerrcode));
+	values[2] = CStringGetTextDatum(failed->message);
+	SPI_execute_with_args("UPDATE makini._sync SET consecutive_failures = consecutive_failures + 1,"
+						  " last_error_code = $2, last_error = $3 WHERE sync_id = $1",
+						  3, types, values, NULL, false, 0);
+}
+
+/* Strikes the job off; a load that is not through goes on later. */
+static void
+close_job(const Job *job, int failures, bool loads, TimestampTz now)
+{
+	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[3];
+	TimestampTz again = now + worker_backoff(failures, FAILURE_BASE, BACKOFF_CAP);
+
+	values[0] = Int64GetDatum(job->sync_id);
+	values[1] = CStringGetTextDatum(job->backfill ? "backfill" : "incremental");
+	values[2] = TimestampTzGetDatum(again);
+	if (job->backfill && loads)
+		SPI_execute_with_args("UPDATE makini._job SET worker = NULL, token = NULL, epoch = NULL,"
+							  " started_at = NULL, crashes = 0, mode = NULL, due_at = $3"
+							  " WHERE sync_id = $1 AND lane = $2",
+							  3, types, values, NULL, false, 0);
+	else
+		SPI_execute_with_args("DELETE FROM makini._job WHERE sync_id = $1 AND lane = $2", 2, types,
+							  values, NULL, false, 0);
+	if (failures > 0 && !job->backfill)
+		SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $3"
+							  " WHERE sync_id = $1 AND schedule IS NOT NULL",
+							  3, types, values, NULL, false, 0);
+}
+
+void
+job_finish(const Job *job, const ErrorData *failed)
+{
+	JobTransaction transaction;
+	TimestampTz	   now = worker_now();
+	Oid			   types[1] = {INT8OID};
+	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
+
+	job_begin(&transaction);
+	if (failed != NULL)
+		note_failure(job, failed);
+	SPI_execute_with_args("SELECT s.consecutive_failures::bigint," LOADS
+						  ", s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
+						  1, types, values, NULL, false, 1);
+	if (SPI_processed > 0)
+	{
+		int			failures = (int) item_int64(0, 1, 0);
+		bool		loads = item_text(0, 2)[0] == 't';
+		char	   *hours = item_text(0, 3);
+		TimestampTz closes;
+
+		close_job(job, failures, loads, backfill_begins(job->backfill ? hours : NULL, now, &closes));
+	}
+	job_end(&transaction);
+}

@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *		People ask for a run: makini.request_sync() and makini.request_syncs().
+ *
+ * The request is a row of the queue, so that it exists if, and only if, the
+ * transaction commits, and survives a crash.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "connector/store.h"
+#include "makini.h"
+#include "sync/worker.h"
+
+PG_FUNCTION_INFO_V1(makini_request_sync);
+PG_FUNCTION_INFO_V1(makini_request_syncs);
+PG_FUNCTION_INFO_V1(makini_wake);
+
+/*
+ * Lanes that a sync is to run in: incrementals go on beside a load.  A queued
+ * job that waits is pulled forward; one that is due or runs is left alone.
+ */
+static const char *const request_statement =
+	"INSERT INTO makini._job AS j (sync_id, lane, mode, due_at)"
+	" SELECT s.sync_id, l.lane, $2, $3 FROM makini._sync s"
+	" CROSS JOIN LATERAL (SELECT 'incremental' AS lane"
+	"  UNION ALL SELECT 'backfill' WHERE $2 IS NULL AND (s.state IN ('new', 'initial')"
+	"  OR EXISTS (SELECT FROM makini._load b WHERE b.sync_id = s.sync_id AND b.lane = 'backfill'))) l"
+	" WHERE s.sync_id = $1"
+	" ON CONFLICT (sync_id, lane) DO UPDATE SET due_at = excluded.due_at, mode = excluded.mode"
+	" WHERE j.worker IS NULL AND j.due_at > excluded.due_at";
+
+static void
+check_mode(const char *mode)
+{
+	if (mode == NULL || strcmp(mode, "incremental") == 0 || strcmp(mode, "full") == 0 ||
+		strcmp(mode, "verify") == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is not a mode of a run", mode),
+			 errhint("Modes are incremental, full and verify; NULL is what the sync needs.")));
+}
+
+static void
+check_worker(void)
+{
+	instance_check();
+	if (worker_available())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("there is no background worker of makini"),
+			 worker_shared() == NULL ?
+				 errhint("Add makini to \"shared_preload_libraries\" and restart the server,"
+						 " or run the sync in this session with CALL makini.run_sync.") :
+				 errhint("Turn \"makini.launcher\" on and reload the configuration,"
+						 " or run the sync in this session with CALL makini.run_sync.")));
+}
+
+/* With the rights of the extension and connected to SPI. */
+static bool
+put_request(int64 sync_id, const char *mode)
+{
+	Oid	  types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum values[3];
+	char  nulls[4] = {' ', mode == NULL ? 'n' : ' ', ' ', '\0'};
+
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = mode == NULL ? (Datum) 0 : CStringGetTextDatum(mode);
+	values[2] = TimestampTzGetDatum(worker_now());
+	SPI_execute_with_args(request_statement, 3, types, values, nulls, false, 0);
+	return SPI_processed > 0;
+}
+
+/* Raises 42704 where there is none that the caller may see, 55000 where it is paused or elsewhere at home. */
+static void
+check_sync(int64 sync_id)
+{
+	Oid	  types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum(sync_id)};
+	bool  isnull;
+
+	SPI_execute_with_args("SELECT s.enabled, s.home = makini._home() FROM makini._sync s"
+						  " WHERE s.sync_id = $1",
+						  1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("sync " INT64_FORMAT " does not exist", sync_id),
+				 errhint("The view makini.sync lists the syncs that you may see.")));
+	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("sync " INT64_FORMAT " was restored or copied from elsewhere", sync_id),
+				 errhint("Where this is the place that it is to run at from now on, call"
+						 " makini.activate_instance().")));
+	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("sync " INT64_FORMAT " is paused", sync_id),
+				 errhint("Enable it with makini.resume_sync(" INT64_FORMAT ").", sync_id)));
+}
+
+Datum
+makini_request_sync(PG_FUNCTION_ARGS)
+{
+	MakiniRights saved;
+	const char	*mode;
+	bool		 queued;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	check_mode(mode);
+	check_worker();
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	check_sync(PG_GETARG_INT64(0));
+	queued = put_request(PG_GETARG_INT64(0), mode);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	if (queued)
+		worker_wake_at_commit();
+	PG_RETURN_BOOL(queued);
+}
+
+/* Those of a server that are enabled and at home here. */
+static int
+request_all(const pg_uuid_t *connection, const char *mode)
+{
+	Oid			   types[1] = {UUIDOID};
+	Datum		   values[1] = {UUIDPGetDatum(connection)};
+	SPITupleTable *rows;
+	uint64		   n;
+	int			   queued = 0;
+
+	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE connection_id = $1 AND enabled"
+						  " AND home = makini._home() AND mode <> 'drain' ORDER BY sync_id",
+						  1, types, values, NULL, true, 0);
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool  isnull;
+		Datum sync_id = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull);
+
+		queued += put_request(DatumGetInt64(sync_id), mode);
+	}
+	return queued;
+}
+
+Datum
+makini_request_syncs(PG_FUNCTION_ARGS)
+{
+	MakiniRights saved;
+	pg_uuid_t	 connection;
+	const char	*mode;
+	int			 queued;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	check_mode(mode);
+	check_worker();
+	connection = connection_id(GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false)->serverid);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	queued = request_all(&connection, mode);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	if (queued > 0)
+		worker_wake_at_commit();
+	PG_RETURN_INT32(queued);
+}
+
+Datum
+makini_wake(PG_FUNCTION_ARGS)
+{
+	worker_wake_at_commit();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * runner.c
+ *		Run workers: take jobs one after another, until none is left or another
+ *		database waits for the place.
+ *
+ * A job is run as a person would: with CALL at top level, through a portal, so
+ * that it commits as it goes and has no snapshot, transaction id or lock on a
+ * relation while it waits for the network.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/analyze.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "sync/job.h"
+#include "sync/worker.h"
+
+extern PGDLLEXPORT void makini_runner_main(Datum arg);
+
+/* Where the current job's hours end; none outside a job. */
+static const Job *current = NULL;
+
+/* ---- giving way ---- */
+
+static bool
+another_database_waits(void)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  waits = false;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < WORKER_DATABASES; i++)
+	{
+		const WorkerDatabase *entry = &shared->databases[i];
+
+		if (OidIsValid(entry->database) && entry->database != MyDatabaseId &&
+			entry->waiting_since != WORKER_NEVER)
+			waits = true;
+	}
+	LWLockRelease(shared->lock);
+	return waits;
+}
+
+/* Somebody waits for a place in this database or another. */
+static bool
+anybody_waits(void)
+{
+	WorkerShared   *shared = worker_shared();
+	WorkerDatabase *entry;
+	bool			waits;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	entry = worker_database(MyDatabaseId, false);
+	waits = entry != NULL && entry->waiting_since != WORKER_NEVER;
+	LWLockRelease(shared->lock);
+	return waits || another_database_waits();
+}
+
+bool
+worker_should_yield(void)
+{
+	if (current == NULL)
+		return false;
+	return !makini_launcher || !instance_may_run() || worker_now() >= current->closes ||
+		(current->backfill && anybody_waits());
+}
+
+/* ---- running ---- */
+
+static char *
+statement_of(const Job *job)
+{
+	const char *procedure =
+		makini_test_job != NULL && makini_test_job[0] != '\0' ? makini_test_job : "makini._run_job";
+
+	/* a number and words of makini's own: nothing that would have to be quoted */
+	return psprintf("CALL %s(" INT64_FORMAT ", '%s', %s%s%s)", procedure, job->sync_id,
+					job->backfill ? "backfill" : "incremental", job->mode[0] ? "'" : "",
+					job->mode[0] ? job->mode : "NULL", job->mode[0] ? "'" : "");
+}
+
+/* As a backend does with a statement that it was sent. */
+static void
+execute_at_top_level(const char *statement)
+{
+	RawStmt		 *parsed = linitial_node(RawStmt, pg_parse_query(statement));
+	CommandTag	  tag = CreateCommandTag(parsed->stmt);
+	DestReceiver *nowhere = CreateDestReceiver(DestNone);
+	List		 *plans;
+	Portal		  portal;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	plans = pg_plan_queries(pg_analyze_and_rewrite_fixedparams(parsed, statement, NULL, 0, NULL),
+							statement, 0, NULL);
+	PopActiveSnapshot();
+	portal = CreatePortal("", true, true);
+	portal->visible = false;
+	PortalDefineQuery(portal, NULL, statement, tag, plans, NULL);
+	PortalStart(portal, NULL, 0, InvalidSnapshot);
+	makini_portal_run(portal, nowhere);
+	nowhere->rDestroy(nowhere);
+	PortalDrop(portal, false);
+}
+
+/* NULL, or the error that ended the run, in the caller's memory. */
+static ErrorData *
+run(const Job *job)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ErrorData *volatile failed = NULL;
+	char *statement = statement_of(job);
+
+	pgstat_report_activity(STATE_RUNNING, statement);
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		MemoryContextSwitchTo(MessageContext);
+		execute_at_top_level(statement);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		failed = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(MessageContext);
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return failed;
+}
+
+static bool
+extension_is_there(void)
+{
+	bool there;
+
+	StartTransactionCommand();
+	there = OidIsValid(get_extension_oid("makini", true));
+	CommitTransactionCommand();
+	return there;
+}
+
+static void
+say_what_is_run(int slot, bool backfill)
+{
+	WorkerShared *shared = worker_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->runs[slot].backfill = backfill;
+	LWLockRelease(shared->lock);
+}
+
+/* False when there was nothing to do. */
+static bool
+next_job(int slot)
+{
+	Job		   job;
+	ErrorData *failed;
+
+	if (!extension_is_there() || !job_claim(slot, worker_token(), worker_now(), &job))
+		return false;
+	worker_has_work();
+	say_what_is_run(slot, job.backfill);
+	current = &job;
+	failed = run(&job);
+	current = NULL;
+	say_what_is_run(slot, false);
+	if (extension_is_there())
+		job_finish(&job, failed);
+	return true;
+}
+
+void
+makini_runner_main(Datum arg)
+{
+	int			  slot = worker_begin(WORKER_RUN, arg);
+	MemoryContext memory =
+		AllocSetContextCreate(TopMemoryContext, "makini run", ALLOCSET_DEFAULT_SIZES);
+
+	MessageContext = AllocSetContextCreate(TopMemoryContext, "MessageContext", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(memory);
+	while (makini_launcher && instance_may_run() && next_job(slot) && !another_database_waits())
+	{
+		MemoryContextSwitchTo(memory);
+		MemoryContextReset(memory);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

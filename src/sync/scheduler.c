@@ -1,0 +1,329 @@
+/*-------------------------------------------------------------------------
+ *
+ * scheduler.c
+ *		One per database with something due: puts what is due into the queue,
+ *		has run workers started for it, and leaves when there has been nothing
+ *		to do for a while.
+ *
+ * It works in short transactions of its own and waits outside any.  When it
+ * leaves it tells the launcher, through the shared table, when it is needed
+ * again; whoever commits work before that says so there too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "sync/job.h"
+#include "sync/worker.h"
+
+extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
+
+/* A row that somebody has locked is looked at again after this. */
+#define LOCKED_AGAIN USECS_PER_SEC
+
+static WorkerDatabase *entry;
+static int			   failures = 0;	   /* turns in a row that raised an error */
+static int			   start_failures = 0; /* likewise, starts of run workers */
+static TimestampTz	   start_not_before = 0;
+
+/* ---- run workers ---- */
+
+/* With the lock held. */
+static int
+workers_of(Oid database)
+{
+	WorkerShared *shared = worker_shared();
+	int			  n = 0;
+
+	for (int i = 0; i < WORKER_RUNS; i++)
+		if (shared->runs[i].process.state != WORKER_NONE &&
+			(!OidIsValid(database) || shared->runs[i].database == database))
+			n++;
+	return n;
+}
+
+/* With the lock held: has another database waited longer? */
+static bool
+is_our_turn(TimestampTz since)
+{
+	WorkerShared *shared = worker_shared();
+
+	for (int i = 0; i < WORKER_DATABASES; i++)
+	{
+		const WorkerDatabase *other = &shared->databases[i];
+
+		if (other != entry && OidIsValid(other->database) && other->waiting_since < since)
+			return false;
+	}
+	return true;
+}
+
+/* Keeps a place for one more run worker; -1 where there is none for this database now. */
+static int
+take_run_place(const JobQueue *queue)
+{
+	WorkerShared *shared = worker_shared();
+	int			  slot = -1;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (entry->blockers == 0 && is_our_turn(queue->oldest) &&
+		workers_of(InvalidOid) < Min(makini_max_workers, WORKER_RUNS))
+	{
+		for (slot = 0; shared->runs[slot].process.state != WORKER_NONE; slot++)
+			;
+		shared->runs[slot].database = MyDatabaseId;
+		shared->runs[slot].backfill = false;
+		(void) worker_reserve(&shared->runs[slot].process);
+	}
+	LWLockRelease(shared->lock);
+	return slot;
+}
+
+static void
+wait_for_place(TimestampTz since)
+{
+	WorkerShared *shared = worker_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry->waiting_since = since;
+	LWLockRelease(shared->lock);
+}
+
+static void
+start_later(int after_failures)
+{
+	start_not_before =
+		worker_now() + worker_backoff(after_failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
+}
+
+/* One worker for each job, those that are at work being about to take the next. */
+static void
+start_workers(const JobQueue *queue)
+{
+	WorkerShared *shared = worker_shared();
+	int			  missing;
+	bool		  waiting = false;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	missing = queue->ready + queue->running - workers_of(MyDatabaseId);
+	LWLockRelease(shared->lock);
+	missing = Min(missing, queue->ready);
+	if (worker_now() < start_not_before)
+		missing = 0;
+	while (missing-- > 0)
+	{
+		int slot = take_run_place(queue);
+
+		if (slot < 0)
+		{
+			waiting = true;
+			break;
+		}
+		if (!worker_start(WORKER_RUN, slot))
+		{
+			start_later(++start_failures);
+			break;
+		}
+		start_failures = 0;
+	}
+	wait_for_place(waiting ? queue->oldest : WORKER_NEVER);
+}
+
+/* What an earlier scheduler of this database had begun to start is nobody's. */
+static void
+forget_earlier_starts(void)
+{
+	WorkerShared *shared = worker_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < WORKER_RUNS; i++)
+		if (shared->runs[i].database == MyDatabaseId && shared->runs[i].process.state == WORKER_STARTING)
+			shared->runs[i].process.state = WORKER_NONE;
+	LWLockRelease(shared->lock);
+}
+
+static bool
+has_workers(void)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  some;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	some = workers_of(MyDatabaseId) > 0;
+	LWLockRelease(shared->lock);
+	return some;
+}
+
+/* ---- a turn ---- */
+
+/* Looks at everything once.  When to look again; *busy: there was something to do. */
+static TimestampTz
+turn(bool *busy)
+{
+	JobTransaction transaction;
+	TimestampTz	   now = worker_now();
+	TimestampTz	   next;
+	JobQueue	   queue;
+	bool		   all;
+
+	job_begin(&transaction);
+	job_recover(now);
+	all = job_queue_due(now);
+	job_look(now, &queue);
+	job_end(&transaction);
+
+	start_workers(&queue);
+	next = all ? queue.next_due : Min(queue.next_due, now + LOCKED_AGAIN);
+	if (queue.ready > 0 && start_not_before > now)
+		next = Min(next, start_not_before);
+	*busy = queue.ready > 0 || queue.running > 0;
+	return next;
+}
+
+/* An error of one turn is no reason to stop; the next comes later and later. */
+static TimestampTz
+guarded_turn(bool *busy)
+{
+	MemoryContext		 caller = CurrentMemoryContext;
+	volatile TimestampTz next = WORKER_NEVER;
+
+	PG_TRY();
+	{
+		next = turn(busy);
+		failures = 0;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		*busy = true;
+		next = worker_now() + worker_backoff(++failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return next;
+}
+
+/* ---- the process ---- */
+
+static bool
+extension_is_there(void)
+{
+	bool there;
+
+	StartTransactionCommand();
+	there = OidIsValid(get_extension_oid("makini", true));
+	CommitTransactionCommand();
+	return there;
+}
+
+static void
+leave_for_good(void)
+{
+	WorkerShared *shared = worker_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	worker_forget_database(entry);
+	worker_wake_process(&shared->launcher);
+	LWLockRelease(shared->lock);
+	proc_exit(0);
+}
+
+/* Ends the process unless somebody committed work meanwhile. */
+static void
+leave_until(TimestampTz due)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  stay;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	stay = entry->wanted && makini_launcher;
+	entry->next_due = due;
+	LWLockRelease(shared->lock);
+	if (!stay)
+		proc_exit(0);
+}
+
+/* What was asked for until now is about to be looked at. */
+static void
+note_looking(void)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  visited;
+	int			  in_vain;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry->wanted = false;
+	entry->failures = 0;
+	in_vain = entry->found_nothing;
+	visited = entry->visiting;
+	entry->visiting = false;
+	if (visited)
+		worker_wake_process(&shared->launcher);
+	LWLockRelease(shared->lock);
+
+	/* it happens when several look for one job, but not over and over */
+	if (in_vain > 1)
+		start_later(in_vain - 1);
+}
+
+/* Switched off: what is due stays due. */
+static void
+leave_switched_off(void)
+{
+	WorkerShared *shared = worker_shared();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry->wanted = true;
+	LWLockRelease(shared->lock);
+	proc_exit(0);
+}
+
+void
+makini_scheduler_main(Datum arg)
+{
+	int			slot = worker_begin(WORKER_SCHEDULER, arg);
+	uint32		wait_event = makini_wait_event("MakiniSchedulerMain");
+	TimestampTz busy_at = GetCurrentTimestamp();
+
+	entry = &worker_shared()->databases[slot];
+	forget_earlier_starts();
+	for (;;)
+	{
+		TimestampTz next;
+		TimestampTz leave_at;
+		bool		busy = false;
+
+		if (!makini_launcher || !instance_may_run())
+			leave_switched_off();
+		if (!extension_is_there())
+			leave_for_good();
+		note_looking();
+		if (worker_reap() > 0)
+			start_later(++start_failures);
+		next = guarded_turn(&busy);
+		if (busy || has_workers())
+			busy_at = GetCurrentTimestamp();
+
+		leave_at = worker_now() + (busy_at - GetCurrentTimestamp()) +
+			(int64) makini_scheduler_linger * 1000;
+		if (leave_at <= worker_now() && next > worker_now())
+			leave_until(next);
+		else if (busy || has_workers())
+			worker_sleep(next, wait_event);
+		else
+			worker_sleep(Min(next, leave_at), wait_event);
+	}
+}

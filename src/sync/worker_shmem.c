@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_shmem.c
+ *		The shared table in which launcher, schedulers and run workers meet.
+ *
+ * It exists only where the library is preloaded, in the main segment, so that
+ * looking at it can't fail at the end of a transaction or of a process.  A
+ * process that dies without giving its place back takes the whole cluster
+ * through a restart, which empties the table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/xact.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "sync/worker.h"
+
+#define TRANCHE "MakiniWorker"
+
+static WorkerShared			  *shared = NULL;
+static shmem_request_hook_type next_request = NULL;
+static shmem_startup_hook_type next_startup = NULL;
+
+/* Which place this process has, if it is a worker. */
+static WorkerKind my_kind;
+static int		  my_slot;
+static uint32	  my_token;
+
+static bool found_work = false;
+
+static bool wake_at_commit = false;
+
+/* ---- the table ---- */
+
+static void
+request_memory(void)
+{
+	if (next_request)
+		next_request();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(WorkerShared)));
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+set_up_memory(void)
+{
+	bool found;
+
+	if (next_startup)
+		next_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("makini_worker", sizeof(WorkerShared), &found);
+	if (!found)
+	{
+		memset(shared, 0, sizeof(WorkerShared));
+		shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+		shared->epoch = GetCurrentTimestamp();
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+worker_shared_init(void)
+{
+	next_request = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	next_startup = shmem_startup_hook;
+	shmem_startup_hook = set_up_memory;
+}
+
+WorkerShared *
+worker_shared(void)
+{
+	return shared;
+}
+
+WorkerDatabase *
+worker_database(Oid database, bool add)
+{
+	WorkerDatabase *free_entry = NULL;
+
+	for (int i = 0; i < WORKER_DATABASES; i++)
+	{
+		WorkerDatabase *entry = &shared->databases[i];
+
+		if (entry->database == database)
+			return entry;
+		if (!OidIsValid(entry->database) && free_entry == NULL)
+			free_entry = entry;
+	}
+	if (!add || free_entry == NULL)
+		return NULL;
+	memset(free_entry, 0, sizeof(WorkerDatabase));
+	free_entry->database = database;
+	free_entry->next_due = WORKER_NEVER;
+	free_entry->waiting_since = WORKER_NEVER;
+	return free_entry;
+}
+
+void
+worker_forget_database(WorkerDatabase *entry)
+{
+	memset(entry, 0, sizeof(WorkerDatabase));
+}
+
+void
+worker_wake_process(const WorkerProcess *process)
+{
+	if (process->state == WORKER_RUNNING)
+		SetLatch(process->latch);
+}
+
+uint32
+worker_reserve(WorkerProcess *process)
+{
+	process->state = WORKER_STARTING;
+	process->pid = MyProcPid;
+	process->token = ++shared->last_token;
+	process->latch = NULL;
+	return process->token;
+}
+
+bool
+worker_is_alive(const WorkerProcess *process, uint32 token)
+{
+	return process->state != WORKER_NONE && process->token == token;
+}
+
+/* ---- telling workers ---- */
+
+void
+worker_wake_database(Oid database)
+{
+	WorkerDatabase *entry;
+	bool			no_room = false;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = worker_database(database, true);
+	if (entry != NULL)
+	{
+		entry->wanted = true;
+		worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
+																	   &shared->launcher);
+	}
+	else
+	{
+		no_room = !shared->no_room_said;
+		shared->no_room_said = true;
+	}
+	LWLockRelease(shared->lock);
+	if (no_room)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("makini's workers serve at most %d databases", WORKER_DATABASES),
+				 errdetail("The database with OID %u is left out.", database),
+				 errhint("Run syncs there with CALL makini.run_sync, or put them into another database.")));
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (wake_at_commit && (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE))
+		worker_wake_database(MyDatabaseId);
+	wake_at_commit = false;
+}
+
+void
+worker_wake_at_commit(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	registered = true;
+	wake_at_commit = true;
+}
+
+bool
+worker_available(void)
+{
+	return shared != NULL && makini_launcher && shared->launcher.state == WORKER_RUNNING;
+}
+
+TimestampTz
+worker_now(void)
+{
+	return GetCurrentTimestamp() + (shared == NULL ? 0 : shared->clock_offset);
+}
+
+/* ---- being a worker ---- */
+
+static WorkerProcess *
+process_of(WorkerKind kind, int slot)
+{
+	switch (kind)
+	{
+		case WORKER_LAUNCHER:
+			return &shared->launcher;
+		case WORKER_SCHEDULER:
+			return &shared->databases[slot].scheduler;
+		case WORKER_RUN:
+			break;
+	}
+	return &shared->runs[slot].process;
+}
+
+/* With the lock held: whoever waits for a place looks again, and the scheduler for what is left. */
+static void
+run_ended(Oid database)
+{
+	WorkerDatabase *entry = worker_database(database, false);
+
+	for (int i = 0; i < WORKER_DATABASES; i++)
+		if (shared->databases[i].waiting_since != WORKER_NEVER)
+			worker_wake_process(&shared->databases[i].scheduler);
+	if (entry == NULL)
+		return;
+	entry->found_nothing = found_work ? 0 : entry->found_nothing + 1;
+	entry->wanted = true;
+	worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
+																   &shared->launcher);
+}
+
+/* With the lock held. */
+static void
+scheduler_ended(WorkerDatabase *entry, bool failed)
+{
+	entry->visiting = false;
+	entry->waiting_since = WORKER_NEVER;
+	if (failed)
+	{
+		entry->wanted = true;
+		entry->not_before =
+			worker_now() + worker_backoff(++entry->failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
+	}
+	worker_wake_process(&shared->launcher);
+}
+
+/* Runs when the process is no longer seen as connected to its database. */
+static void
+give_place_back(int code, Datum arg)
+{
+	WorkerProcess *process = process_of(my_kind, my_slot);
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (worker_is_alive(process, my_token))
+	{
+		process->state = WORKER_NONE;
+		process->latch = NULL;
+		if (my_kind == WORKER_RUN)
+			run_ended(shared->runs[my_slot].database);
+		else if (my_kind == WORKER_SCHEDULER)
+			scheduler_ended(&shared->databases[my_slot], code != 0);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* With the lock held: is the place still this process's, and may it connect? */
+static bool
+take_place(WorkerProcess *process, Oid database)
+{
+	WorkerDatabase *entry = OidIsValid(database) ? worker_database(database, false) : NULL;
+
+	if (my_kind == WORKER_LAUNCHER)
+	{
+		my_token = worker_reserve(process);
+	}
+	else if (!worker_is_alive(process, my_token))
+		return false;
+	else if (entry == NULL || entry->blockers > 0)
+	{
+		process->state = WORKER_NONE;
+		return false;
+	}
+	process->state = WORKER_RUNNING;
+	process->pid = MyProcPid;
+	process->latch = MyLatch;
+	return true;
+}
+
+int
+worker_begin(WorkerKind kind, Datum arg)
+{
+	WorkerProcess *process;
+	Oid			   database;
+	bool		   mine;
+
+	my_kind = kind;
+	my_slot = DatumGetInt32(arg);
+	memcpy(&my_token, MyBgworkerEntry->bgw_extra, sizeof(my_token));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	process = process_of(kind, my_slot);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	database = kind == WORKER_SCHEDULER ? shared->databases[my_slot].database :
+		kind == WORKER_RUN				? shared->runs[my_slot].database :
+										  InvalidOid;
+	mine = take_place(process, database);
+	LWLockRelease(shared->lock);
+	if (!mine)
+		proc_exit(0);
+	on_shmem_exit(give_place_back, (Datum) 0);
+
+	if (OidIsValid(database))
+		BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	else
+		BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	pgstat_report_appname(MyBgworkerEntry->bgw_type);
+	return my_slot;
+}
+
+uint32
+worker_token(void)
+{
+	return my_token;
+}
+
+void
+worker_has_work(void)
+{
+	found_work = true;
+}
+
+void
+worker_sleep(TimestampTz until, uint32 wait_event)
+{
+	int	 events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long timeout = -1;
+
+	if (until != WORKER_NEVER)
+	{
+		TimestampTz now = worker_now();
+
+		events |= WL_TIMEOUT;
+		timeout = until <= now ? 0 : (long) Min((until - now) / 1000 + 1, INT_MAX);
+	}
+	(void) WaitLatch(MyLatch, events, timeout, wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
