@@ -498,10 +498,10 @@ typedef struct Connector
 	List *(*probe)(Connection *conn);								   /* ProbeStep * */
 } Connector;
 
-extern const Connector	  *connector_of_wrapper(const char *wrapper);
-extern const Connector	  *connector_of_server(Oid serverid); /* raises for other wrappers */
-extern const Entity		  *connector_find_entity(const Connector *connector, const char *name);
-extern const char		  *connector_nearest_entity(const Connector *connector, const char *name);
+extern const Connector *connector_of_wrapper(const char *wrapper);
+extern const Connector *connector_of_server(Oid serverid); /* raises for other wrappers */
+extern const Entity	   *connector_find_entity(const Connector *connector, const char *name);
+extern const char	   *connector_nearest_entity(const Connector *connector, const char *name);
 extern void entity_traits(const Connector *connector, const Entity *entity, EntityTraits *traits);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
 extern bool				   entity_is_parameter(const Entity *entity, const char *column);

@@ -295,6 +295,31 @@ bounds_array(const char **bounds, int n)
 		construct_md_array(elems, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+static const Oid more_types[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID,
+											  TEXTARRAYOID};
+
+static Datum *
+compare_values(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz before, char **nulls)
+{
+	const Target *target = apply->target;
+	RowSet		  set;
+	Datum		 *values;
+
+	if (rows != NULL)
+		rowset_whole(rows, &set);
+	values = page_values(apply, rows ? &set : NULL, COMPARE_NMORE, nulls);
+	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
+	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
+	if (range == NULL)
+		(*nulls)[COMPARE_LOW(target) - 1] = (*nulls)[COMPARE_HIGH(target) - 1] = 'n';
+	else
+	{
+		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
+		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
+	}
+	return values;
+}
+
 /*
  * compare_execute
  *		Run a statement over a page and its range; connected to SPI, as owner.
@@ -303,23 +328,20 @@ void
 compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
 				const PageRange *range, TimestampTz before)
 {
-	static const Oid more[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID};
-	const Target *target = apply->target;
-	RowSet		  set;
-	char		 *nulls;
-	Datum		 *values;
+	char  *nulls;
+	Datum *values = compare_values(apply, rows, range, before, &nulls);
 
-	if (rows != NULL)
-		rowset_whole(rows, &set);
-	values = page_values(apply, rows ? &set : NULL, COMPARE_NMORE, &nulls);
-	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
-	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
-	if (range != NULL)
-	{
-		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
-		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
-	}
-	else
-		nulls[COMPARE_LOW(target) - 1] = nulls[COMPARE_HIGH(target) - 1] = 'n';
-	statement_execute(apply, statement_get(apply, sql, kind, COMPARE_NMORE, more), values, nulls);
+	statement_execute(apply, statement_get(apply, sql, kind, COMPARE_NMORE, more_types), values, nulls);
+}
+
+/* The same of a query without a page whose result is larger than memory. */
+Portal
+compare_cursor(Apply *apply, const char *sql, TimestampTz before)
+{
+	Statement *statement = statement_get(apply, sql, PLAN_FREELY, COMPARE_NMORE, more_types);
+	char	  *nulls;
+	Datum	  *values = compare_values(apply, NULL, NULL, before, &nulls);
+
+	return SPI_cursor_open_with_args(NULL, sql, statement->nargs, statement->types, values, nulls,
+									 true, CURSOR_OPT_NO_SCROLL);
 }

@@ -289,7 +289,7 @@ compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 che
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	level = stable_texts_begin();
 	find_rows(apply, &findings, rows, apply->page_cxt);
-	if (range != NULL)
+	if (range != NULL && rows->lost == 0)
 		find_extra(apply, &findings, rows, range, apply->page_cxt);
 	stable_texts_end(level);
 	save_findings(&findings, rows, range, check_id);

@@ -172,10 +172,12 @@ add_column(Reconciliation *pass, const SelectedColumn *column)
 	char	  *statement;
 	ErrorData *error;
 
-	if (!pass->may_alter)
+	if (!pass->may_alter || has_foreign_parts(target))
 		return false;
 	statement = psprintf("ALTER TABLE %s ADD COLUMN %s %s", relation_full_name(target),
-						 quote_identifier(column->name), type_sql(column));
+						 quote_identifier(column->name),
+						 format_type_extended(column->type, column->typmod,
+											  FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN));
 	error = alter_relation(statement, relation_owner(target));
 	if (error == NULL)
 		return true;
@@ -267,7 +269,7 @@ place_columns(Reconciliation *pass, bool may_alter)
 
 	if (!OidIsValid(owner) || !makini_may_become(pass->sync->owner, owner))
 		return false;
-	pass->may_alter = may_alter && !has_foreign_parts(pass->sync->target);
+	pass->may_alter = may_alter;
 	pass->has_extra = SearchSysCacheExistsAttName(pass->sync->target, "_extra");
 	foreach(lc, pass->source->selected)
 		place_column(pass, lfirst(lc));

@@ -85,6 +85,9 @@ extern List *refetch_apply(Sync *sync, SyncSource *source, List *keys, bool dele
 extern int64 verify_open(int64 sync_id);
 extern void	 verify_close(int64 check_id);
 
+/* The check begins anew: what it has found so far is void. */
+extern void verify_forget(int64 check_id);
+
 /* ---- rejected.c ---- */
 
 /* Rows of a sync rejected since a time and not settled. */

@@ -205,7 +205,9 @@ put_job(int64 sync_id, const char *lane, TimestampTz due)
 	" WHERE c.connection_id = s.connection_id AND c.lifecycle = 'paused')"
 
 #define LOADS                                                                                      \
-	" (s.state IN ('new', 'initial') OR EXISTS (SELECT FROM makini._load l"                        \
+	" (s.state IN ('new', 'initial')"                                                              \
+	" OR coalesce(s.full_due_at <= pg_catalog.clock_timestamp(), false)"                           \
+	" OR EXISTS (SELECT FROM makini._load l"                                                       \
 	" WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'))"
 
 bool

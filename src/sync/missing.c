@@ -6,7 +6,9 @@
  * What the target has in a page's range besides the page is noted, and deleted
  * when the pass has seen all pages.  Where pages cover no range the keys that
  * were read are noted instead, and all others deleted.  Rows that were written
- * since the pass began are left alone, and those that no sync ever wrote.
+ * since the pass began are left alone, and those that no sync ever wrote; where
+ * a row of the source could not be made its key is not known, and nothing can
+ * be said about absence.
  *
  * Keys are noted as texts that no setting of the session can change.
  *
@@ -124,8 +126,8 @@ sql_written_before(StringInfo sql, const Target *target)
 {
 	appendStringInfoString(sql, "SELECT ");
 	sql_key_array(sql, target, false);
-	appendStringInfo(sql, " FROM %s AS t WHERE t._synced_at OPERATOR(pg_catalog.<) $%d", target->name,
-					 COMPARE_BEFORE(target));
+	appendStringInfo(sql, " FROM %s AS t WHERE t._synced_at OPERATOR(pg_catalog.<) $%d",
+					 target->name, COMPARE_BEFORE(target));
 }
 
 /* ---------------------------------------------------------------------
@@ -160,6 +162,7 @@ note_seen(Apply *apply, const Rows *rows)
 	StringInfoData sql;
 	List		  *keys;
 
+	apply->lost = apply->lost || rows->lost > 0;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	sql_key_array(&sql, apply->target, true);
@@ -185,10 +188,10 @@ compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz
 	if (apply->target->way == WAY_MULTISET || apply->sync->deletes == DELETES_IGNORED)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
-	if (range != NULL)
-		note_missing(apply, rows, range, before);
-	else
+	if (range == NULL)
 		note_seen(apply, rows);
+	else if (rows->lost == 0)
+		note_missing(apply, rows, range, before);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }
@@ -215,8 +218,7 @@ row_of_key(const Target *target, const char *key, Datum *values, bool *isnull)
 	int	   at = 0;
 
 	deconstruct_array(DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(key),
-														  ObjectIdGetDatum(TEXTOID),
-														  Int32GetDatum(-1))),
+														  ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1))),
 					  TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &n);
 	for (int i = 0; i < target->nsource && at < n; i++)
 	{
@@ -268,7 +270,8 @@ delete_pattern(Apply *apply, const RowSet *set, KeyPattern pattern, Written *wri
 	sql_delete(&sql, apply);
 	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
 	sql_page(&sql, target);
-	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ", PAGE_NARGS(target) + 1);
+	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ",
+					 PAGE_NARGS(target) + 1);
 	sql_key_join(&sql, target, pattern);
 	sql_key_any(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
@@ -293,7 +296,7 @@ delete_rows(Apply *apply, const RowSet *set, Written *written)
 static void
 delete_keys(Apply *apply, List *keys, TimestampTz before)
 {
-	Rows   rows;
+	Rows   rows = {0};
 	RowSet set;
 
 	if (keys == NIL || apply->sync->deletes == DELETES_IGNORED)
@@ -382,10 +385,11 @@ judge_seen(Apply *apply, TimestampTz before)
 static bool
 delete_some(Apply *apply, TimestampTz before, int limit)
 {
-	List *keys = private_texts(apply->sync->sync_id,
-							   "DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
-							   " FROM makini._missing WHERE sync_id = $1 LIMIT $3)) RETURNING key::text",
-							   NIL, limit);
+	List *keys =
+		private_texts(apply->sync->sync_id,
+					  "DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
+					  " FROM makini._missing WHERE sync_id = $1 LIMIT $3)) RETURNING key::text",
+					  NIL, limit);
 
 	delete_keys(apply, keys, before);
 	return list_length(keys) >= limit;
@@ -405,7 +409,8 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 		multiset_delete(apply);
 	else if (by_seen && !apply->seen_judged && apply->sync->deletes != DELETES_IGNORED)
 	{
-		judge_seen(apply, before);
+		if (!apply->lost)
+			judge_seen(apply, before);
 		apply->seen_judged = true;
 		more = true;
 	}
@@ -414,6 +419,69 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 	return more;
+}
+
+/* ---------------------------------------------------------------------
+ * For a check
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * compare_seen
+ *		See sync.h.
+ */
+void
+compare_seen(Apply *apply, const Rows *rows)
+{
+	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
+
+	note_seen(apply, rows);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(apply->page_cxt);
+}
+
+/* The names of the key's columns, in the order of its texts. */
+static Datum
+key_names(const Target *target)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < target->nsource; i++)
+		if (target->columns[i].key)
+			names = lappend(names, target->columns[i].name);
+	return texts_array(names);
+}
+
+/*
+ * compare_unseen
+ *		See sync.h.
+ */
+void
+compare_unseen(Apply *apply, int64 check_id, TimestampTz before)
+{
+	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
+	Oid			  types[] = {INT8OID, INT8OID, TEXTARRAYOID};
+	Datum		  values[3];
+	MakiniRights  saved;
+
+	if (!apply->lost)
+		judge_seen(apply, before);
+	values[0] = Int64GetDatum(apply->sync->sync_id);
+	values[1] = Int64GetDatum(check_id);
+	values[2] = key_names(apply->target);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("WITH gone AS (DELETE FROM makini._missing WHERE sync_id = $1 RETURNING key),"
+						  " noted AS (INSERT INTO makini._sync_difference (check_id, key, kind)"
+						  " SELECT $2, jsonb_object($3, key), 'extra' FROM gone RETURNING 1)"
+						  " INSERT INTO makini._check_bucket (check_id, source_rows, target_rows,"
+						  " missing, extra, different) SELECT $2, 0, n, 0, n, 0"
+						  " FROM (SELECT count(*) AS n FROM noted) AS c WHERE n > 0",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(apply->page_cxt);
 }
 
 /* ---------------------------------------------------------------------
@@ -462,7 +530,7 @@ compare_children(Apply *apply, const Rows *rows, const PageRange *range, const c
 	const Target *target = apply->target;
 	MemoryContext old;
 
-	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET)
+	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET || rows->lost > 0)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	for (int i = 0; i < target->nsource; i++)

@@ -140,8 +140,10 @@ open_query(Run *run)
 	RemoteQuery *query;
 
 	/* What an earlier run noted of a pass that begins anew is void. */
-	if (is_whole(run->load) && run->load->position == NULL)
+	if ((is_whole(run->load) || run->load->mode == RUN_VERIFY) && run->load->position == NULL)
 		compare_forget(run->sync->sync_id);
+	if (run->load->mode == RUN_VERIFY && run->load->position == NULL)
+		verify_forget(run->load->check_id);
 	MemoryContextSwitchTo(run->source_cxt);
 	query = window_query(run->source, phase);
 	query->resume = run->load->position;
@@ -170,6 +172,15 @@ take_first_answer(Run *run)
 	progress_expect(run->load->rows_expected);
 }
 
+static void
+verify_page(Run *run, const Rows *rows, const PageRange *range)
+{
+	compare_verify(run->apply, rows, range, run->load->check_id);
+	run->by_seen = range == NULL;
+	if (range == NULL)
+		compare_seen(run->apply, rows);
+}
+
 /* Absence means something: where a part of the source was read whole. */
 static void
 compare_page(Run *run, const Rows *rows)
@@ -178,7 +189,7 @@ compare_page(Run *run, const Rows *rows)
 	bool	  has_range = run->conn->connector->range(run->reader, &range);
 
 	if (run->load->mode == RUN_VERIFY)
-		compare_verify(run->apply, rows, has_range ? &range : NULL, run->load->check_id);
+		verify_page(run, rows, has_range ? &range : NULL);
 	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
 			 run->load->columns == NIL &&
 			 present_phase(run)->kind != WINDOW_CHANGED)
@@ -268,6 +279,12 @@ delete_all_missing(Run *run)
 	do
 		run_step(run, delete_missing);
 	while (run->more);
+}
+
+static void
+verify_unseen(Run *run)
+{
+	compare_unseen(run->apply, run->load->check_id, run->load->started_at);
 }
 
 /* ---------------------------------------------------------------------
@@ -364,4 +381,6 @@ run_pass(Run *run)
 	run_step(run, judge_load);
 	if (is_whole(run->load) && run->source->parent == NULL)
 		delete_all_missing(run);
+	if (run->load->mode == RUN_VERIFY && run->by_seen)
+		run_step(run, verify_unseen);
 }

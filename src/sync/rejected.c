@@ -167,7 +167,13 @@ resolve(List *ids, const char *note)
  * ---------------------------------------------------------------------
  */
 
-/* The joined keys of rows, as a sorted List of char *, for looking up. */
+static int
+compare_texts(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Keys, each as one text, in their order. */
 static List *
 joined_keys(const KeyColumns *columns, List *keys)
 {
@@ -176,18 +182,27 @@ joined_keys(const KeyColumns *columns, List *keys)
 
 	foreach(lc, keys)
 		joined = lappend(joined, key_joined(columns, lfirst(lc)));
+	list_sort(joined, compare_texts);
 	return joined;
 }
 
 static bool
 in_texts(const List *texts, const char *text)
 {
-	ListCell *lc;
+	int from = 0;
+	int to = list_length(texts);
 
-	foreach(lc, texts)
+	while (from < to)
 	{
-		if (strcmp(lfirst(lc), text) == 0)
+		int middle = (from + to) / 2;
+		int order = strcmp(list_nth(texts, middle), text);
+
+		if (order == 0)
 			return true;
+		if (order < 0)
+			from = middle + 1;
+		else
+			to = middle;
 	}
 	return false;
 }

@@ -19,6 +19,7 @@
 
 #include "connector/store.h"
 #include "makini.h"
+#include "sync/define.h"
 #include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_request_sync);
@@ -32,7 +33,8 @@ PG_FUNCTION_INFO_V1(makini_wake);
 static const char *const request_statement =
 	"INSERT INTO makini._job AS j (sync_id, lane, mode, due_at)"
 	" SELECT s.sync_id, l.lane, $2, $3 FROM makini._sync s"
-	" CROSS JOIN LATERAL (SELECT 'incremental' AS lane"
+	" CROSS JOIN LATERAL (SELECT CASE WHEN $2 IN ('full', 'verify') THEN 'backfill'"
+	"  ELSE 'incremental' END AS lane"
 	"  UNION ALL SELECT 'backfill' WHERE $2 IS NULL AND (s.state IN ('new', 'initial')"
 	"  OR EXISTS (SELECT FROM makini._load b WHERE b.sync_id = s.sync_id AND b.lane = 'backfill'))) l"
 	" WHERE s.sync_id = $1"
@@ -122,6 +124,7 @@ makini_request_sync(PG_FUNCTION_ARGS)
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_mode(mode);
 	check_worker();
+	sync_check_visible(sync_load(PG_GETARG_INT64(0)));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	check_sync(PG_GETARG_INT64(0));
@@ -171,7 +174,7 @@ makini_request_syncs(PG_FUNCTION_ARGS)
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_mode(mode);
 	check_worker();
-	connection = connection_id(GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false)->serverid);
+	connection = connection_id(server_for_use(NameStr(*PG_GETARG_NAME(0)))->serverid);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	queued = request_all(&connection, mode);

@@ -210,14 +210,6 @@ update_sync(const char *statement, int n, Oid *types, Datum *values, const char 
 	makini_rights_restore(&saved);
 }
 
-/* Where the rows come from; a cursor means nothing anywhere else. */
-static char *
-identity_of(const Connection *conn)
-{
-	return psprintf("%s%s%s", conn->endpoint.base_url, conn->endpoint.account ? " " : "",
-					conn->endpoint.account ? conn->endpoint.account : "");
-}
-
 static void
 raise_source_changed(const Sync *sync, const char *identity)
 {
@@ -230,19 +222,31 @@ raise_source_changed(const Sync *sync, const char *identity)
 					 sync->sync_id)));
 }
 
+/*
+ * sync_identity
+ *		Where a connection's rows come from; a cursor means nothing anywhere else,
+ *		so that this raises where those of the sync came from elsewhere.
+ */
+char *
+sync_identity(const Sync *sync, const Connection *conn)
+{
+	char *identity = psprintf("%s%s%s", conn->endpoint.base_url, conn->endpoint.account ? " " : "",
+							  conn->endpoint.account ? conn->endpoint.account : "");
+
+	if (sync->identity != NULL && strcmp(sync->identity, identity) != 0)
+		raise_source_changed(sync, identity);
+	return identity;
+}
+
 static void
 check_identity(Run *run)
 {
-	char *identity = identity_of(run->conn);
+	char *identity = sync_identity(run->sync, run->conn);
 	Oid	  types[] = {INT8OID, TEXTOID};
 	Datum values[2];
 
 	if (run->sync->identity != NULL)
-	{
-		if (strcmp(run->sync->identity, identity) != 0)
-			raise_source_changed(run->sync, identity);
 		return;
-	}
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = CStringGetTextDatum(identity);
 	update_sync("UPDATE makini._sync SET identity = $2 WHERE sync_id = $1", 2, types, values, NULL);

@@ -35,12 +35,12 @@ typedef struct Run
 	bool		  ended;  /* that query has no page left */
 	bool		  more;	  /* a step has to be called once more */
 	TimestampTz	  answered_at;
-	Search	   *search;
-	int64		newest_key; /* of the row read that changed last */
-	TimestampTz newest_cursor;
-	bool		canary_seen;
-	bool		canary_asked;
-	bool		  left; /* the load stands, for a run to come */
+	Search		 *search;
+	int64		  newest_key; /* of the row read that changed last */
+	TimestampTz	  newest_cursor;
+	bool		  canary_seen;
+	bool		  canary_asked;
+	bool		  left;	   /* the load stands, for a run to come */
 	bool		  by_seen; /* keys are noted as seen, for pages cover no ranges */
 } Run;
 
@@ -74,6 +74,9 @@ extern void canary_keep(const Run *run);
 
 /* tombstone.c: delete what the source says was deleted. */
 extern void run_tombstones(Run *run);
+
+/* Where rows come from; raises 55000 where those of the sync came from elsewhere. */
+extern char *sync_identity(const Sync *sync, const Connection *conn);
 
 /*
  * sync_run

@@ -426,7 +426,9 @@ move_sql(const Target *target, KeyPattern pattern)
 	}
 	appendStringInfo(&columns, "_synced_at%s", target->has_extra ? ", _extra" : "");
 	appendStringInfo(&values, "$%d%s", PAGE_CLOCK(target) + 1,
-					 target->has_extra ? ", coalesce(t._extra OPERATOR(pg_catalog.||) s.x, s.x, t._extra)" : "");
+					 target->has_extra ?
+						 ", coalesce(t._extra OPERATOR(pg_catalog.||) s.x, s.x, t._extra)" :
+						 "");
 	appendStringInfo(&sql, "WITH w (%s) AS (DELETE FROM %s AS t USING ", columns.data, target->name);
 	sql_page(&sql, target);
 	appendStringInfoString(&sql, " WHERE ");

@@ -273,6 +273,7 @@ typedef struct Rows
 	Datum		*values;
 	bool		*nulls;
 	const char **extra;
+	int			 lost; /* rows of the page that are not among these: they could not be made */
 } Rows;
 
 /* ---- rows.c ---- */
@@ -361,6 +362,14 @@ extern void compare_forget(int64 sync_id);
  *		makini._sync_difference and a bucket of the check.
  */
 extern void compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 check_id);
+
+/*
+ * compare_seen, compare_unseen
+ *		For a check whose pages cover no range: note a page's keys as seen; after
+ *		the last page, write what the target has besides into the check.
+ */
+extern void compare_seen(Apply *apply, const Rows *rows);
+extern void compare_unseen(Apply *apply, int64 check_id, TimestampTz before);
 
 /* ---- reject.c ---- */
 

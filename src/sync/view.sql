@@ -32,13 +32,15 @@ CREATE VIEW makini.sync WITH (security_barrier) AS
 		CASE WHEN s.enabled THEN s.state ELSE 'paused' END AS state,
 		CASE
 			WHEN NOT s.enabled THEN NULL
-			WHEN NOT h.at_home THEN 'instance'
+			WHEN NOT h.at_home OR makini._instance_obstacle() IS NOT NULL THEN 'instance'
 			WHEN h.lifecycle = 'paused' THEN 'connection paused'
 			WHEN c.auth = 'required' THEN 'auth'
 			WHEN c.health = 'offline' THEN 'offline'
 			WHEN NOT makini._within_span(s.options->>'backfill_between')
 				AND EXISTS (SELECT FROM makini._load l WHERE l.sync_id = s.sync_id AND l.lane = 'backfill')
 				THEN 'backfill window'
+			WHEN EXISTS (SELECT FROM makini._job j WHERE j.sync_id = s.sync_id AND j.worker IS NULL AND j.due_at <= now())
+				THEN 'slot'
 		END AS waiting_for,
 		makini._utc_text(s.cursor) AS cursor,
 		s.data_as_of,

@@ -92,9 +92,12 @@ foreach my $way (qw(bulk indexed joined))
 	is(sql("SELECT count(*), count(_synced_at), min(note), sum(price), count(doc) FROM dst.$way"), '2500|2500|own|4689375.00|2500', '... are all there');
 	sql("VACUUM ANALYZE dst.$way; CHECKPOINT");
 	my $before = sql("SELECT pg_current_wal_insert_lsn()");
-	is(write_rows($sync, items(n => 2500), %way, $way eq 'bulk' ? (what => 'empty') : ()), 'unchanged 2500', "$way: the same rows")
-	  if $way ne 'bulk';
-	cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 2500, '... write nothing') if $way ne 'bulk';
+	if ($way ne 'bulk')
+	{
+		is(write_rows($sync, items(n => 2500), %way), 'unchanged 2500', "$way: the same rows");
+		# A page or two of a catalogue may be tidied up meanwhile.
+		cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 20000, '... write nothing');
+	}
 	is(sql("SELECT count(*) FROM dst.$way WHERE xmax::text <> '0'"), 0, '... and lock no row');
 	is(write_rows($sync, items(n => 2500, name => q{CASE WHEN g = 7 THEN 'new' ELSE CASE WHEN g % 2 = 0 THEN 'a' ELSE 'b' END END}), %way),
 		'updated 1 unchanged 2499', "$way: one row that changed");
@@ -299,6 +302,8 @@ SKIP:
 	is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 0, '... and forgotten');
 	sql('DELETE FROM dst.window');
 	write_rows($sync, items());
+	write_rows($sync, items(where => 'g > 15'), what => 'note', low => '{0}', argument => 'lost');
+	is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 0, 'a page with a row that nobody can read says nothing about absence');
 	sql("CREATE TABLE dst.child (item bigint REFERENCES dst.window); INSERT INTO dst.child VALUES (14), (15)");
 	write_rows($sync, items(where => 'g NOT BETWEEN 13 AND 16'), what => 'note', low => '{0}');
 	is(write_rows($sync, items(), what => 'delete'), 'deleted 2 rejected 2', 'rows that others refer to stay');
@@ -324,6 +329,7 @@ SKIP:
 
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('x', 1), ('y', NULL)) v}), 'inserted 3', 'rows without a key');
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('x', 1), ('y', NULL), ('y', NULL)) v}, page => 2), 'inserted 1 unchanged 3', '... are counted');
+	is(write_rows($sync, q{SELECT 'x', 1}, what => 'multiset', argument => 'lost'), 'unchanged 1', '... and left where a row could not be read');
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('z', 2)) v}, what => 'multiset'), 'inserted 1 unchanged 1 deleted 3', '... and deleted where there are too many');
 	is(sql('SELECT a, b FROM dst.loose ORDER BY 1'), "x|1\nz|2", '... until they are the same');
 }

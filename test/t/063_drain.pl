@@ -177,7 +177,7 @@ drop($moves);
 
 sub strict_table
 {
-	sql(q{CREATE TABLE IF NOT EXISTS landing.tranfile_export (tranfile_rec_id bigint, trans_type varchar(20), quantity numeric CHECK (quantity > -1000), facility text,
+	sql(q{CREATE TABLE IF NOT EXISTS landing.tranfile_export (tranfile_rec_id bigint, trans_type varchar(20), quantity numeric, facility text, skidid text CHECK (skidid NOT LIKE 'BROKEN%'),
 		_row_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, _received_at timestamptz NOT NULL, _run_id bigint, _ack text, _duplicate_of bigint, _raw jsonb)});
 	return;
 }
@@ -185,15 +185,15 @@ sub strict_table
 foreach my $refuse (qw(never rejected))
 {
 	$sim->reset;
-	$sim->add_row('TranFileExport', QUANTITY => -5000);
-	$sim->add_row('TranFileExport', QUANTITY => -6000);
+	$sim->add_row('TranFileExport', SKIDID => "BROKEN$_") foreach 1, 2;
+	my $left = $sim->feed('TranFileExport')->{F} - $landed - 2;
 	strict_table();
 	$moves = create('tranfile_export', 'landing', refuse => $refuse);
 	run($moves);
 	is(sql('SELECT count(*) FROM landing.tranfile_export'), $landed, "refuse $refuse: the sound rows have landed");
-	is(sql("SELECT count(*), count(*) FILTER (WHERE reason LIKE '23514:%' AND data->>'QUANTITY' LIKE '-_000%' AND key ? 'tranfile_rec_id') FROM makini.rejected_row WHERE sync_id = $moves"), '2|2', "refuse $refuse: the others are kept, with their reasons");
+	is(sql("SELECT count(*), count(*) FILTER (WHERE reason LIKE '23514:%' AND data->>'SKIDID' LIKE 'BROKEN_' AND key ? 'tranfile_rec_id') FROM makini.rejected_row WHERE sync_id = $moves"), '2|2', "refuse $refuse: the others are kept, with their reasons");
 	is(sql("SELECT status, rows_rejected FROM makini.sync_run WHERE sync_id = $moves"), 'partial|2', "refuse $refuse: which the account says");
-	is(join(' ', map { $sim->feed('TranFileExport')->{$_} } qw(F S T E)), $refuse eq 'never' ? '4 0 ' . ($landed + 2) . ' 0' : "4 0 $landed 2", "refuse $refuse: and the other side knows")
+	is(join(' ', map { $sim->feed('TranFileExport')->{$_} } qw(F S T E)), $refuse eq 'never' ? "$left 0 " . ($landed + 2) . ' 0' : "$left 0 $landed 2", "refuse $refuse: and the other side knows")
 	  or diag(explain($sim->feed('TranFileExport')));
 	is(sql('SELECT count(*) FROM makini.owed_acknowledgement'), '0', "refuse $refuse: nothing is owed");
 	drop($moves);
