@@ -35,6 +35,9 @@
 #if PG_VERSION_NUM >= 170000
 #include "storage/dsm_registry.h"
 #endif
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 /* ---- the module ---- */
 
@@ -170,6 +173,22 @@ makini_owns_relation(Oid relid)
 	return pg_class_ownercheck(relid, GetUserId());
 #endif
 }
+
+/*
+ * May a role act as another one?  16 parted being a member from being allowed
+ * to SET ROLE.
+ */
+static inline bool
+makini_may_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
+/* ---- the database and the extension ---- */
 
 #include "catalog/pg_database.h"
 
@@ -320,6 +339,17 @@ makini_result_user(ResultRelInfo *relinfo, EState *estate)
 	userid = exec_rt_fetch(relinfo->ri_RangeTableIndex, estate)->checkAsUser;
 #endif
 	return OidIsValid(userid) ? userid : GetUserId();
+}
+
+/* Put a row that has just been stored into all indexes; 16 knows indexes that summarize. */
+static inline void
+makini_insert_index_tuples(ResultRelInfo *relinfo, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	list_free(ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL, false));
+#else
+	list_free(ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL));
+#endif
 }
 
 #endif /* MAKINI_COMPAT_H */

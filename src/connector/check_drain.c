@@ -41,8 +41,11 @@ put_item(ReturnSetInfo *result, const char *item, const char *status, const char
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The feed behind a foreign table; raises where it is none. */
-static const Entity *
+/*
+ * feed_of_table
+ *		The feed behind a foreign table; raises where it is none.
+ */
+const Entity *
 feed_of_table(Oid relid, const Connector **connector)
 {
 	ForeignTable *table;
@@ -68,7 +71,7 @@ feed_of_table(Oid relid, const Connector **connector)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("foreign table \"%s\" is drained with the feed it is part of",
 						get_rel_name(relid)),
-				 errhint("Check a foreign table of \"%s\".", entity->parent)));
+				 errhint("Use a foreign table of \"%s\".", entity->parent)));
 	return entity;
 }
 

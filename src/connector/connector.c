@@ -92,6 +92,21 @@ connector_nearest_entity(const Connector *connector, const char *name)
 }
 
 /*
+ * entity_traits
+ *		What syncs have to know of an entity; entity may be NULL, for tables that
+ *		are not built in and for query texts.
+ */
+void
+entity_traits(const Connector *connector, const Entity *entity, EntityTraits *traits)
+{
+	memset(traits, 0, sizeof(*traits));
+	traits->deletes = DELETES_BY_FULL_PASS;
+	traits->full_every = "7 days";
+	if (entity != NULL)
+		connector->traits(entity, traits);
+}
+
+/*
  * entity_find_column
  *		A column of an entity by its remote name, without regard to case, or
  *		NULL.

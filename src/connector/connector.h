@@ -238,19 +238,29 @@ typedef struct RemoteQuery
 	List	 *group;	   /* of QueryOrder * (direction unused) */
 	List	 *order;	   /* of QueryOrder *: the caller relies on it */
 	int64	  limit;	   /* -1: none.  A bound: more may be needed by nobody */
-	const char *resume;	   /* a text that Connector.position gave: read what was left; or NULL */
+
+	/*
+	 * Syncs, where order is NIL.  together: a column of the first source, which
+	 * an inner join compares with the key of the second; rows that share it come
+	 * one after another, within a page or from one page to the next of its range.
+	 * resume: a text that Connector.position gave, to read what was left.
+	 */
+	SourceColumn *together; /* or NULL */
+	const char	 *resume;	/* or NULL */
 } RemoteQuery;
 
 /*
  * The part of a query's order that a page covers: behind low, up to and with
  * high.  Rows of that part which are not in the page were not there when it was
  * made.  Values are canonical texts as in FilterValue, for the first nlow
- * (nhigh) columns; none: from the beginning (to the end).
+ * (nhigh) columns, NULL for SQL NULL, which comes last; none: from the beginning
+ * (to the end).  Fewer values than columns: rows with just these values are in
+ * the part that ends with them.
  */
 typedef struct PageRange
 {
 	List		*order; /* of QueryOrder *, all ascending: what the values belong to */
-	int			 nlow;
+	int			 nlow;	/* may be fewer than the order has columns */
 	const char **low;
 	int			 nhigh;
 	const char **high;
@@ -272,7 +282,7 @@ typedef struct EntityTraits
 	bool		  document;		 /* grows with time: an initial window of days is enough */
 	const char	 *parent;		 /* entity whose changes stand for these rows' too, or NULL */
 	const char	 *parent_column; /* of this entity: the parent's key */
-	const char	 *full_every;	 /* interval between full passes, or NULL: none are needed */
+	const char	 *full_every;	 /* interval between full passes besides those that a run is */
 } EntityTraits;
 
 /*
@@ -321,6 +331,12 @@ typedef struct FeedBatch
 	int		  nparts;
 	FeedPart *parts; /* the feed's own first, then its children's */
 	CellPage  raw;	 /* by row of the first part: all that was sent, as JSON */
+
+	/*
+	 * By row of the first part: what of it is no text and stands as NULL, so that
+	 * the row can't be taken as it is; NULL where there is no such row.
+	 */
+	const char **broken;
 } FeedBatch;
 
 /*
@@ -426,14 +442,16 @@ typedef struct Connector
 	/*
 	 * Syncs.  wait lets requests advance until next_page will not block; it
 	 * needs no transaction, touches no catalogue and raises nothing but
-	 * cancellation.  position is what is left to read once the page given last
-	 * has been stored, NULL where reading can't be taken up again; range is the
-	 * part of the key's order that this page covers, false where it covers none
-	 * that could be named.  expected: rows of the whole query as the first answer
-	 * said, -1 where it did not.  answered_at: the remote clock at the first
-	 * answer, 0 where it did not say.  open_deleted reads the keys (one column, as
-	 * the entity's key) of rows that were deleted since a time, and maybe others:
-	 * whoever reads them has to make sure.
+	 * cancellation; the page given last is gone then.  position is what is left to
+	 * read once the page given last has been stored, NULL where reading can't be
+	 * taken up again; range is the part of the key's order that this page covers,
+	 * false where it covers none that could be named.  Pages without rows are given
+	 * where they cover some.  expected: rows of the whole query as the first answer
+	 * said, -1 where it did not.  answered_at: the remote clock when the query was
+	 * opened, 0 where no answer has said; what was changed later may not have been
+	 * read.  open_deleted reads the keys (one column, as the entity's key) of rows
+	 * that were deleted since a time, and maybe others: whoever reads them has to
+	 * make sure.
 	 */
 	void (*wait)(Reader *reader);
 	char *(*position)(Reader *reader);
@@ -458,11 +476,17 @@ typedef struct Connector
 	 * Feeds, of connectors that have such.  feed_next gives NULL at the end, and
 	 * raises what went wrong after all that came before it.  An answer has to be
 	 * stored as a whole before any of it is acknowledged: acknowledgements may
-	 * cover more rows than the one they name.
+	 * cover more rows than the one they name.  feed_untouched says of a feed that
+	 * failed whether it is certain that nothing was handed out; feed_flag names
+	 * what feeds have in common that hand out the same rows; feed_redelivers: rows
+	 * come again until they are acknowledged (an outline will do).
 	 */
 	Feed *(*feed_open)(Connection *conn, const Entity *entity);
 	FeedBatch *(*feed_next)(Feed *feed);
 	void (*feed_close)(Feed *feed);
+	bool (*feed_untouched)(Feed *feed);
+	const char *(*feed_flag)(const Entity *entity);
+	bool (*feed_redelivers)(const Connection *conn, const Entity *entity);
 	const char *(*acknowledge_key)(const Entity *entity); /* comma list, NULL: it takes none */
 	void (*acknowledge)(Connection *conn, const Entity *entity,
 						List *acknowledgements);				  /* Acknowledgement * */
@@ -494,6 +518,9 @@ extern Connection *connection_outline(Oid serverid);
 extern bool		   connection_has_mapping(Oid serverid, Oid userid);
 
 extern ForeignServer *server_for_use(const char *name);
+
+/* check_drain.c: the feed behind a foreign table; raises where it is none. */
+extern const Entity *feed_of_table(Oid relid, const Connector **connector);
 
 /* common_options.c: what means the same for every connector. */
 extern void connection_apply_common(Connection *conn, List *server_options);

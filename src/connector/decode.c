@@ -28,6 +28,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "connector/decode.h"
 
 typedef struct Target

@@ -47,3 +47,17 @@ CREATE FUNCTION makini.comment_tables(schema name) RETURNS integer
 REVOKE ALL ON FUNCTION makini.comment_tables(name) FROM PUBLIC;
 COMMENT ON FUNCTION makini.comment_tables(name) IS
     'comments the caller''s own foreign tables of makini in a schema from the catalogue; gives their number';
+
+-- What was known of the remote side of a foreign table when it was imported, or
+-- when makini.refresh_schema last looked: names and types of columns in turn.
+-- relation_oid means something where home is this database, relation elsewhere.
+CREATE TABLE makini._imported (
+    relation_oid oid NOT NULL,
+    relation text NOT NULL,
+    home text NOT NULL,
+    custom_fields boolean NOT NULL,
+    display boolean NOT NULL,
+    columns text[] NOT NULL
+);
+CREATE INDEX ON makini._imported (relation_oid);
+SELECT pg_extension_config_dump('makini._imported', '');

@@ -5,8 +5,8 @@
  *
  * The remote schema's name is the version of makini's view of the remote side.
  * PostgreSQL lets an import create tables and nothing else, so an event trigger
- * adds the comments afterwards; comments of columns that only the account knew
- * are kept until then.
+ * adds the comments afterwards, and keeps which columns there were; what only the
+ * account knew is remembered until then.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "connector/imported.h"
 #include "connector/option.h"
 #include "fdw/fdw.h"
 #include "makini.h"
@@ -38,9 +39,10 @@
 PG_FUNCTION_INFO_V1(makini_comment_imported);
 PG_FUNCTION_INFO_V1(makini_comment_tables);
 
-/* Comments found by the last import of this session; its own context. */
+/* What the import that is running has found, and was asked for; its own context. */
 static MemoryContext found_cxt = NULL;
 static List			*found_tables = NIL; /* of DiscoveredTable * */
+static ImportRequest found_request;
 
 /* ---------------------------------------------------------------------
  * What is asked for
@@ -166,58 +168,11 @@ read_import_options(ImportRequest *request, List *options)
  * ---------------------------------------------------------------------
  */
 
-static const char *
-type_of_kind(ValueKind kind)
-{
-	switch (kind)
-	{
-		case VALUE_INTEGER:
-			return "bigint";
-		case VALUE_NUMERIC:
-			return "numeric";
-		case VALUE_BOOLEAN:
-			return "boolean";
-		case VALUE_DATE:
-			return "date";
-		case VALUE_TIMESTAMPTZ:
-			return "timestamptz";
-		case VALUE_TIMESTAMP:
-			return "timestamp";
-		default:
-			return "text";
-	}
-}
-
 static void
 append_option(StringInfo out, const Connector *connector, const char *name, const char *value)
 {
 	if (value != NULL && connector_has_option(connector, name, ForeignTableRelationId))
 		appendStringInfo(out, ", %s %s", name, quote_literal_cstr(value));
-}
-
-static char *
-column_local_name(const DiscoveredColumn *column)
-{
-	return column->display ? psprintf("%s_display", lower_name(column->name)) :
-							 lower_name(column->name);
-}
-
-static void
-append_column(StringInfo out, const DiscoveredColumn *column)
-{
-	char *name = column_local_name(column);
-
-	appendStringInfo(out, "\n\t%s %s", quote_identifier(name),
-					 column->display  ? "text" :
-						 column->type ? column->type :
-										type_of_kind(column->kind));
-	if (column->display)
-		appendStringInfo(out, " OPTIONS (column_name %s, display 'true')",
-						 quote_literal_cstr(column->name));
-	else if (strcmp(name, column->name) != 0)
-		appendStringInfo(out, " OPTIONS (column_name %s)", quote_literal_cstr(column->name));
-	if (column->not_null)
-		appendStringInfoString(out, " NOT NULL");
 }
 
 static char *
@@ -231,7 +186,8 @@ create_statement(const Connector *connector, const DiscoveredTable *table, const
 					 quote_identifier(lower_name(table->entity->name)));
 	foreach(lc, table->columns)
 	{
-		append_column(&out, lfirst(lc));
+		appendStringInfoString(&out, "\n\t");
+		imported_definition(&out, lfirst(lc));
 		if (lnext(table->columns, lc) != NULL)
 			appendStringInfoChar(&out, ',');
 	}
@@ -287,6 +243,7 @@ discover(const Connector *connector, Oid serverid, ImportRequest *request)
 	MemoryContext old;
 	List		 *tables;
 
+	found_request = *request;
 	if (connector->discovers_locally || (!request->probe && !request->custom_fields))
 		conn = connection_outline(serverid);
 	else if (connection_has_mapping(serverid, GetUserId()))
@@ -347,25 +304,33 @@ schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
  * ---------------------------------------------------------------------
  */
 
-static const char *
-found_comment(const Entity *entity, const char *column)
+static DiscoveredTable *
+found_table(const Entity *entity)
 {
 	ListCell *lc;
 
 	foreach(lc, found_tables)
 	{
 		DiscoveredTable *table = lfirst(lc);
-		ListCell		*lc2;
 
-		if (table->entity != entity)
-			continue;
-		foreach(lc2, table->columns)
-		{
-			DiscoveredColumn *each = lfirst(lc2);
+		if (table->entity == entity)
+			return table;
+	}
+	return NULL;
+}
 
-			if (!each->display && pg_strcasecmp(each->name, column) == 0)
-				return each->comment;
-		}
+static const char *
+found_comment(const Entity *entity, const char *column)
+{
+	DiscoveredTable *table = found_table(entity);
+	ListCell		*lc;
+
+	foreach(lc, table != NULL ? table->columns : NIL)
+	{
+		DiscoveredColumn *each = lfirst(lc);
+
+		if (!each->display && pg_strcasecmp(each->name, column) == 0)
+			return each->comment;
 	}
 	return NULL;
 }
@@ -411,9 +376,22 @@ comment_table(Oid relid)
 	return true;
 }
 
+/* Keeps what the account had at the time of the import, for makini.refresh_schema. */
+static void
+remember_imported(Oid relid)
+{
+	Table			*table = table_open_options(relid);
+	DiscoveredTable *found = table->source->catalogue ? found_table(table->source->catalogue) : NULL;
+
+	if (found != NULL)
+		imported_remember(relid,
+						  imported_from(found, found_request.custom_fields, found_request.display));
+}
+
 /*
  * makini_comment_imported
- *		Event trigger: comments what an IMPORT FOREIGN SCHEMA has created.
+ *		Event trigger: comments what an IMPORT FOREIGN SCHEMA has created, and
+ *		keeps what it was made from.
  */
 Datum
 makini_comment_imported(PG_FUNCTION_ARGS)
@@ -444,7 +422,10 @@ makini_comment_imported(PG_FUNCTION_ARGS)
 	}
 	SPI_finish();
 	foreach(lc, relids)
-		comment_table(lfirst_oid(lc));
+	{
+		if (comment_table(lfirst_oid(lc)))
+			remember_imported(lfirst_oid(lc));
+	}
 	remember_found(NIL);
 	PG_RETURN_NULL();
 }

@@ -759,28 +759,48 @@ take(RemoteCall *call, const char **data, size_t *len)
 	return true;
 }
 
-bool
-remote_call_read(RemoteCall *call, const char **data, size_t *len)
+static bool
+is_readable(const RemoteCall *call)
+{
+	return call->state == CALL_DONE ||
+		(call->state == CALL_SENDING && call->transfer != NULL && http_has(call->transfer));
+}
+
+void
+remote_call_wait_data(RemoteCall *call)
 {
 	bool joined = false;
-	bool some;
 
 	if (call->state != CALL_DONE)
 		remote_poll();
-	while (!(some = take(call, data, len)) && call->state != CALL_DONE)
+	while (!is_readable(call))
 	{
 		CHECK_FOR_INTERRUPTS();
 		joined |= join_queues();
-		if (call->state == CALL_DONE)
-			continue;
+		if (is_readable(call))
+			break;
 		count_wait(call, reactor_wait(time_to_sleep(), reason_to_sleep(call)));
 		advance_all();
 	}
 	if (joined)
 		leave_queues();
-	if (!some && call->failed)
+}
+
+bool
+remote_call_read(RemoteCall *call, const char **data, size_t *len)
+{
+	remote_call_wait_data(call);
+	if (take(call, data, len))
+		return true;
+	if (call->failed)
 		remote_raise(&call->fault, call->endpoint);
-	return some;
+	return false;
+}
+
+bool
+remote_call_take(RemoteCall *call, const char **data, size_t *len)
+{
+	return take(call, data, len);
 }
 
 /* ---- the interface ---- */

@@ -754,11 +754,17 @@ http_answer(HttpTransfer *transfer, RemoteFault *fault)
 }
 
 bool
+http_has(const HttpTransfer *transfer)
+{
+	return transfer->streaming && transfer->body.len > 0;
+}
+
+bool
 http_take(HttpTransfer *transfer, const char **data, size_t *len)
 {
 	Buffer full = transfer->body;
 
-	if (!transfer->streaming || full.len == 0)
+	if (!http_has(transfer))
 		return false;
 	transfer->body = transfer->taken;
 	transfer->body.len = 0;

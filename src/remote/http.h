@@ -65,6 +65,9 @@ extern RemoteResponse *http_answer(HttpTransfer *transfer, RemoteFault *fault);
  */
 extern bool http_take(HttpTransfer *transfer, const char **data, size_t *len);
 
+/* Would http_take have something? */
+extern bool http_has(const HttpTransfer *transfer);
+
 /* Ends the transfer wherever it is.  Raises nothing. */
 extern void http_free(HttpTransfer *transfer);
 

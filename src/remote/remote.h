@@ -62,6 +62,7 @@ typedef struct RemoteFault
 	const char *remote_message; /* or NULL */
 	const char *operation_id;	/* or NULL */
 	const char *hint;			/* or NULL */
+	const char *column;			/* that the other side does not know, or NULL */
 	const char *path;			/* of the request, without its query; set by call.c */
 } RemoteFault;
 
@@ -165,6 +166,14 @@ extern RemoteFault *remote_call_fault(RemoteCall *call);
  *		without a byte.
  */
 extern bool remote_call_read(RemoteCall *call, const char **data, size_t *len);
+
+/*
+ * remote_call_wait_data waits until remote_call_read need not; it raises nothing
+ * but cancellation.  remote_call_take is remote_call_read that neither waits nor
+ * raises: false says that there is nothing now.
+ */
+extern void remote_call_wait_data(RemoteCall *call);
+extern bool remote_call_take(RemoteCall *call, const char **data, size_t *len);
 
 /* Wait for one call and give its answer, or raise what went wrong. */
 extern RemoteResponse *remote_call_result(RemoteCall *call);

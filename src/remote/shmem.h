@@ -15,9 +15,10 @@
 #include "storage/lwlock.h"
 #include "utils/dsa.h"
 
-#define ANCHOR_VERSION 1 /* of the layout; part of the segment's name */
+#define ANCHOR_VERSION 2 /* of the layout; part of the segment's name */
 #define GOVERNOR_ACCOUNTS 64
 #define GOVERNOR_ENTRIES 256
+#define RUN_SLOTS 64
 
 /* A remote account, as the governor sees it. */
 typedef struct GovernorAccount
@@ -54,6 +55,23 @@ typedef struct GovernorEntry
 	int64		  seen;	   /* HELD: its owner last looked after it */
 } GovernorEntry;
 
+/* A sync's run, as it tells others. */
+typedef struct RunSlot
+{
+	int32 pid; /* 0: free */
+	Oid	  database;
+	int64 sync_id;
+	int64 run_id;
+	int32 lane;
+	int32 phase;
+	int64 rows_done;	 /* of the load, with what earlier runs of it did */
+	int64 rows_before;	 /* by those */
+	int64 rows_expected; /* -1: not known */
+	int64 started_at;
+	bool  waiting; /* for the network */
+	bool  cancelled;
+} RunSlot;
+
 typedef struct Anchor
 {
 	LWLock				lock; /* protects everything below but the tables' contents */
@@ -69,6 +87,7 @@ typedef struct Anchor
 	uint64				last_ticket;
 	GovernorAccount		accounts[GOVERNOR_ACCOUNTS];
 	GovernorEntry		entries[GOVERNOR_ENTRIES];
+	RunSlot				runs[RUN_SLOTS];
 } Anchor;
 
 /* The tables of the dynamic area. */

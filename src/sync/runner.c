@@ -35,8 +35,6 @@
 
 extern PGDLLEXPORT void makini_runner_main(Datum arg);
 
-PG_FUNCTION_INFO_V1(makini_run_job);
-
 /* Where the current job's hours end; none outside a job. */
 static const Job *current = NULL;
 
@@ -260,15 +258,4 @@ makini_runner_main(Datum arg)
 		MemoryContextReset(memory);
 		CHECK_FOR_INTERRUPTS();
 	}
-}
-
-/*
- * makini_run_job
- *		makini._run_job(): what a run worker calls for a job.
- */
-Datum
-makini_run_job(PG_FUNCTION_ARGS)
-{
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("there are no runs yet")));
-	PG_RETURN_VOID();
 }

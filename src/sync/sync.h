@@ -11,6 +11,8 @@
  *	definition.c		a sync as its row says
  *	run.c				run_sync(): windows, lanes, phases, failures
  *	window.c			the queries that a run reads
+ *	canary.c			noticing a source that went back in time
+ *	transaction.c		subtransactions, commits and rights of a run
  *	progress.c			what a run is doing now, for others to see and to stop
  *	target.c			a local table: its columns, and how it can be written
  *	rows.c				a page as Datums
@@ -33,6 +35,7 @@
 #include "connector/connector.h"
 #include "connector/decode.h"
 #include "connector/table.h"
+#include "fdw/filter_text.h"
 
 typedef enum SyncMode
 {
@@ -89,12 +92,18 @@ typedef struct Sync
 	List	   *columns;   /* of char *: the source's columns asked for, NIL: all */
 	List	   *key;	   /* of char *, NIL: none */
 	char	   *constants; /* JSON object */
+	char	   *home;
+	char	   *owner_name;
 	bool		enabled;
 	char	   *state;
 	char	   *identity; /* or NULL */
 	TimestampTz cursor;
-	char	   *canary;
+	int64		canary_key; /* see canary.c */
+	TimestampTz canary_cursor;
+	TimestampTz canary_asked_at;
+	TimestampTz data_as_of; /* 0: nothing is whole yet */
 	TimestampTz full_due_at;
+	TimestampTz swept_at; /* rows without a cursor were last looked for */
 	List	   *left_out; /* of char * */
 
 	/* options */
@@ -128,6 +137,65 @@ extern Sync *sync_load(int64 sync_id);
 /* Raises 42501 unless the caller is the sync's owner, a member of it, or a superuser. */
 extern void sync_check_owner(const Sync *sync);
 
+/* Raises 55000 where it came here by a restore or a copy. */
+extern void sync_check_home(const Sync *sync);
+
+/* ---- window.c: what is read ---- */
+
+/* A column of the source that a run asks for, in the order of Rows. */
+typedef struct SelectedColumn
+{
+	SourceColumn *remote;
+	char		 *name; /* of the foreign table */
+	AttrNumber	  attnum;
+	Oid			  type; /* base type of the values */
+	int32		  typmod;
+	bool		  extra; /* the target has no such column: goes into _extra */
+} SelectedColumn;
+
+/* The source of a sync, as it is declared. */
+typedef struct SyncSource
+{
+	Table		 *table;
+	EntityTraits  traits;
+	List		 *selected; /* of SelectedColumn * */
+	SourceColumn *cursor;	/* or NULL */
+	char		 *cursor_name;
+	TextFilter	 *filter; /* or NULL */
+	TextFilter	 *initial_filter;
+
+	/* whose changes stand for those of these rows, or NULL */
+	Source		 *parent;
+	SourceColumn *parent_key;
+	SourceColumn *parent_cursor;
+	SourceColumn *parent_column; /* of the source: the parent's key */
+	char		 *parent_column_name;
+} SyncSource;
+
+typedef enum WindowKind
+{
+	WINDOW_HISTORY,		   /* all that the sync is about */
+	WINDOW_SLICE,		   /* of that: cursor between two times */
+	WINDOW_CHANGED,		   /* cursor since a time */
+	WINDOW_PARENT_CHANGED, /* all rows of parents whose cursor is since a time */
+	WINDOW_WITHOUT_CURSOR
+} WindowKind;
+
+/* source_open: takes AccessShareLock until the end of the transaction. */
+extern SyncSource  *source_open(const Sync *sync);
+
+/* A part of the source; times are 0 for none. */
+typedef struct Window
+{
+	WindowKind	kind;
+	TimestampTz from;
+	TimestampTz upto; /* not itself */
+} Window;
+extern RemoteQuery *window_query(const SyncSource *source, const Window *window);
+
+/* Keys by a list of texts; parent: of the entity that the source's rows follow. */
+extern RemoteQuery *keys_query(const SyncSource *source, bool parent, List *texts);
+
 /* ---- target.c ---- */
 
 /* A column that syncs write.  The first nsource are those of Rows, in their order. */
@@ -141,7 +209,10 @@ typedef struct TargetColumn
 	char	  *source_type_sql;
 	bool	   comparable; /* the type has an equality */
 	bool	   key;
-	char	  *constant; /* text of the value where it is one of the constants, else NULL */
+	bool	   nullable;
+	bool	   written;		 /* false: generated, the table makes its own value */
+	char	  *constant;	 /* text of the value where it is one of the constants, else NULL */
+	SourceColumn *remote;	 /* NULL: a constant */
 } TargetColumn;
 
 typedef enum TargetWay
@@ -161,6 +232,7 @@ typedef struct Target
 	TargetColumn *columns;
 	int			  cursor; /* which of them tells the age of a row, or -1 */
 	bool		  nullable_key;
+	bool		  key_indexed; /* an index begins with a column of the key */
 	bool		  has_synced_at;
 	bool		  has_deleted_at;
 	bool		  has_extra;
@@ -168,7 +240,27 @@ typedef struct Target
 	bool		  plain;		 /* an ordinary table that rows may be put into below SQL */
 	TargetWay	  way;
 	List		 *partition_columns; /* of char *: moving between partitions */
+	List		 *own_columns;		 /* of char *: of its users, no sync writes them */
 } Target;
+
+/*
+ * target_open
+ *		The sync's target as it is now, for rows of the selected columns (List of
+ *		SelectedColumn *; those with extra set are no columns of it).  Raises what
+ *		does not fit: 42P01 gone, 42703 a column it lacks, 42804 a type that can't
+ *		be assigned, 42501 rights lost.  Takes RowExclusiveLock until the end of
+ *		the transaction; the result lives in CurrentMemoryContext.
+ */
+extern Target *target_open(const Sync *sync, List *selected);
+
+/*
+ * target_prepare
+ *		What create_sync does: make the target (and its schema) as the caller
+ *		where it is missing, else check that syncs may write it.  name is
+ *		qualified.  Returns its OID.
+ */
+extern Oid target_prepare(const char *name, const Table *source, List *selected, List *key,
+						  const char *constants, DeleteMode deletes, bool *created);
 
 /*
  * A page's rows as Datums of base types: values[row * ncolumns + column], in the
@@ -183,7 +275,104 @@ typedef struct Rows
 	const char **extra;
 } Rows;
 
-/* ---- progress.c: transactions, and what others see of a run ---- */
+/* ---- rows.c ---- */
+
+typedef struct RowMaker RowMaker;
+
+/*
+ * rows_begin
+ *		Prepare to make Rows of pages of the source's selected columns.  Rows that
+ *		the source's filters don't let through are left out; with history_from
+ *		also those that lie before it.
+ */
+extern RowMaker *rows_begin(Connection *conn, const Sync *sync, const SyncSource *source,
+							TimestampTz history_from, int64 run_id, Counters *counters);
+
+/*
+ * rows_make
+ *		The rows of a page; those that can't be made are rejected.  They live
+ *		until the next call, and no longer than the page.
+ */
+extern Rows *rows_make(RowMaker *maker, CellPage *page, int64 page_number);
+
+/* ---- apply.c, bulk.c: rows into the target ---- */
+
+typedef struct Apply Apply;
+
+/*
+ * apply_begin
+ *		Prepare to write to a target; lives in CurrentMemoryContext, over
+ *		transactions.  run_id and counters are for what is rejected.  empty: the
+ *		target had no rows when the load began.
+ */
+extern Apply *apply_begin(const Sync *sync, const Target *target, int64 run_id, Counters *counters,
+						  bool empty);
+
+/*
+ * apply_rows
+ *		Write rows: new ones are inserted, changed ones updated unless the target
+ *		has a newer one, others left alone.  Runs as the target's owner.  A row
+ *		that can't be written is rejected, the others are written.
+ */
+extern void apply_rows(Apply *apply, const Rows *rows);
+
+/* apply_only_updates: from now on rows that the target does not have are left out. */
+extern void apply_only_updates(Apply *apply);
+
+/* apply_existing: which of these texts the column holds in rows that are not deleted. */
+extern List *apply_existing(Apply *apply, const char *column, List *texts);
+
+/* apply_delete: delete the rows whose column holds one of these, as the sync's deletes say. */
+extern void apply_delete(Apply *apply, const char *column, List *texts);
+
+/* target_is_empty: has it no row with the sync's constants? */
+extern bool target_is_empty(const Sync *sync, const Target *target);
+
+/* ---- compare.c: what of the target a page does not have ---- */
+
+/*
+ * compare_children
+ *		Delete the rows in a page's range that belong to parents of the page (or
+ *		to the one that the range begins in) and are not in the page.
+ */
+extern void compare_children(Apply *apply, const Rows *rows, const PageRange *range,
+							 const char *parent_column);
+
+/*
+ * compare_note
+ *		Note which rows of the target, last written before a time, the page lacks
+ *		of its range; range NULL: note the page's keys as seen.
+ */
+extern void compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz before);
+
+/*
+ * compare_delete
+ *		After the last page: delete what was noted as missing (or, where keys were
+ *		noted as seen, all others), at most so many rows; true while there is more.
+ */
+extern bool compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit);
+
+/* compare_forget: throw away what was noted. */
+extern void compare_forget(int64 sync_id);
+
+/*
+ * compare_verify
+ *		Compare a page with its range of the target and write what differs into
+ *		makini._sync_difference and a bucket of the check.
+ */
+extern void compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 check_id);
+
+/* ---- reject.c ---- */
+
+/*
+ * reject_row
+ *		Keep a row that could not be written, with its reason; key and data are
+ *		JSON objects, key NULL where there is none.
+ */
+extern void reject_row(int64 sync_id, int64 run_id, const char *key, const char *data,
+					   const char *column, const ErrorData *reason);
+
+/* ---- transaction.c ---- */
 
 /*
  * run_attempt

@@ -36,7 +36,7 @@ SELECT step, status, detail FROM makini.test_connection('erp');
 \echo '==== 3. Tables, as this role may read them ===='
 \echo
 CREATE SCHEMA erp;
-IMPORT FOREIGN SCHEMA v1 LIMIT TO (item, customer, transaction, transactionline)
+IMPORT FOREIGN SCHEMA v1 LIMIT TO (item, customer, location, transaction, transactionline)
     FROM SERVER erp INTO erp;
 \echo
 SELECT c.relname AS foreign_table, count(*) AS columns,
@@ -135,8 +135,69 @@ INSERT INTO wms.vendor_import (vendor_code, vendor_desc, status) VALUES ('V777',
 SELECT * FROM wms.tranfile_export;
 \set ON_ERROR_STOP on
 
+
 \echo
-\echo '==== 10. What it cost ===='
+\echo '==== 10. Tables of our own that follow NetSuite ===='
+\echo
+CREATE SCHEMA warehouse;
+SELECT * FROM makini.create_syncs('erp', 'warehouse', '{item,customer,location,transaction,transactionline}',
+                                  initial_window => 'all');
+\echo
+\echo '-- A worker would run them on their schedule. Here they are run by hand, the first time from the'
+\echo '-- beginning; what takes longer than a few seconds says how far it is.'
+SELECT format('CALL makini.run_sync(%s)', sync_id) FROM makini.sync ORDER BY sync_id \gexec
+\echo
+SELECT s.source, s.target, s.state, r.rows_inserted AS rows, r.pages, r.requests
+FROM makini.sync s JOIN makini.sync_run r USING (sync_id) WHERE r.mode = 'initial' ORDER BY s.sync_id;
+
+\echo '==== 11. Something happens in NetSuite ===='
+\echo
+\echo '-- An item is renamed, an order loses a line, another order is deleted.'
+SELECT min(id) AS item FROM erp.item \gset
+SELECT min(id) AS shorter, max(id) AS gone FROM erp.transaction WHERE type = 'SalesOrd' \gset
+\setenv ITEM :item
+\setenv SHORTER :shorter
+\setenv GONE :gone
+\! ../lib/sim sql "UPDATE netsuite.item SET displayname = 'Renamed just now', lastmodifieddate = now() WHERE id = $ITEM"
+\! ../lib/sim sql "DELETE FROM netsuite.transactionline WHERE transaction = $SHORTER AND id = (SELECT max(id) FROM netsuite.transactionline WHERE transaction = $SHORTER)"
+\! ../lib/sim sql "UPDATE netsuite.transaction SET lastmodifieddate = now() WHERE id = $SHORTER"
+\! ../lib/sim sql "DELETE FROM netsuite.transactionline WHERE transaction = $GONE"
+\! ../lib/sim delete transaction "Sales Order" $GONE
+\echo
+SELECT format('CALL makini.run_sync(%s)', sync_id) FROM makini.sync ORDER BY sync_id \gexec
+\echo
+SELECT s.source, r.requests, r.rows_read AS read, r.rows_inserted AS inserted, r.rows_updated AS updated,
+       r.rows_deleted AS deleted, r.rows_unchanged AS unchanged, r.finished_at - r.started_at AS took
+FROM makini.sync s JOIN LATERAL (
+    SELECT * FROM makini.sync_run r WHERE r.sync_id = s.sync_id ORDER BY run_id DESC LIMIT 1) r ON true
+ORDER BY s.sync_id;
+SELECT id, itemid, displayname, _synced_at FROM warehouse.item ORDER BY _synced_at DESC, id LIMIT 1;
+\echo
+\echo '-- Is it really the same? Every row is compared with the source.'
+SELECT sync_id AS item_sync FROM makini.sync WHERE source = 'erp.transaction' \gset
+CALL makini.run_sync(:item_sync, 'verify');
+SELECT sum(source_rows) AS source_rows, sum(target_rows) AS target_rows,
+       sum(missing) AS missing, sum(extra) AS extra, sum(different) AS different FROM makini.sync_check;
+
+\echo '==== 12. Feeds of the warehouse, landed once and acknowledged ===='
+\echo
+SELECT item, status, detail FROM makini.check_drain('wms.tranfile_export');
+SELECT makini.create_drain('wms.tranfile_export', 'landing', options => '{"accept_loss": true}') AS moves \gset
+SELECT makini.create_drain('wms.cust_order_export', 'landing', options => '{"accept_loss": true}') AS orders \gset
+\echo '-- Draining takes rows away over there, so nothing runs before somebody says so.'
+SELECT makini.resume_sync(:moves), makini.resume_sync(:orders);
+CALL makini.run_sync(:moves);
+CALL makini.run_sync(:orders);
+\echo
+SELECT s.target, r.status, r.rows_inserted AS rows, r.requests
+FROM makini.sync s JOIN makini.sync_run r USING (sync_id) WHERE s.mode = 'drain' ORDER BY s.sync_id;
+SELECT _row_id, tranfile_rec_id, trans_type, product_code, facility, _ack FROM landing.tranfile_export ORDER BY _row_id LIMIT 3;
+SELECT o._row_id, o.ordernumber, count(p._row_id) AS picks, o._ack
+FROM landing.cust_order_export o LEFT JOIN landing.cust_order_export_picks p ON p._parent_row_id = o._row_id
+GROUP BY o._row_id ORDER BY o._row_id LIMIT 3;
+
+\echo
+\echo '==== 13. What it cost ===='
 \echo
 SELECT server_name, used_by, requests, retries, throttled, bytes, wait_ms
 FROM makini.connection_stat JOIN makini.connection USING (connection_id) ORDER BY 1, 2;

@@ -201,6 +201,20 @@ sub delete_rows
 	return $self->call('POST', '/delete', { table => $table, ids => \@ids });
 }
 
+# Gone without a trace.
+sub remove_rows
+{
+	my ($self, $table, @ids) = @_;
+	return $self->call('POST', '/delete', { table => $table, ids => \@ids, tombstones => JSON::PP::false });
+}
+
+# Changed now, as the account's clock says: touch_rows('item', [1, 2], displayname => 'x').
+sub touch_rows
+{
+	my ($self, $table, $ids, %set) = @_;
+	return $self->call('POST', '/touch', { table => $table, ids => $ids, set => \%set });
+}
+
 # What was asked of it: hash references, oldest first; how often for SuiteQL;
 # all counters.
 sub log_entries

@@ -20,6 +20,9 @@ struct AsctracAnswer
 	const char	 *server_name;
 	RemoteCall	 *call;
 	ArrayReader	 *array;
+	char		 *ready; /* a chunk that is waiting to be given, or NULL */
+	size_t		  ready_len;
+	bool		  full;	 /* there was no memory for what came */
 	bool		  ended; /* nothing more will come */
 	int64		  rows;	 /* taken so far, for messages */
 };
@@ -109,9 +112,47 @@ read_more(AsctracAnswer *answer)
 		answer->ended = true;
 		return false;
 	}
-	if (!array_push(answer->array, data, len))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	answer->full = !array_push(answer->array, data, len);
 	return true;
+}
+
+/*
+ * asctrac_answer_wait
+ *		Until asctrac_answer_next need not.  What it gave last is gone then; what
+ *		went wrong is for it to raise.
+ */
+void
+asctrac_answer_wait(AsctracAnswer *answer)
+{
+	while (!answer->full && !answer->ended && array_state(answer->array) != ARRAY_BROKEN)
+	{
+		const char *data;
+		size_t		len;
+
+		if (answer->ready == NULL)
+			answer->ready = array_take(answer->array, &answer->ready_len);
+		if (answer->ready != NULL)
+			return;
+		remote_call_wait_data(answer->call);
+		if (!remote_call_take(answer->call, &data, &len))
+			return;
+		answer->full = !array_push(answer->array, data, len);
+	}
+}
+
+/* What asctrac_answer_wait has found, else what there is now. */
+static char *
+take_chunk(AsctracAnswer *answer, size_t *len)
+{
+	char *ready = answer->ready;
+
+	if (answer->full)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (ready == NULL)
+		return array_take(answer->array, len);
+	answer->ready = NULL;
+	*len = answer->ready_len;
+	return ready;
 }
 
 /* Older versions have neither an array nor an object for nothing. */
@@ -154,7 +195,7 @@ asctrac_answer_next(AsctracAnswer *answer, size_t *len)
 {
 	char *chunk;
 
-	while ((chunk = array_take(answer->array, len)) == NULL)
+	while ((chunk = take_chunk(answer, len)) == NULL)
 	{
 		if (array_state(answer->array) == ARRAY_BROKEN)
 			raise_broken(answer, array_error(answer->array));
@@ -197,6 +238,16 @@ asctrac_answer_is_over(AsctracAnswer *answer)
 	while (read_more(answer))
 		continue;
 	return array_waiting(answer->array) == 0;
+}
+
+/*
+ * asctrac_answer_fault
+ *		Why there is no answer, NULL where there is one or it is not known yet.
+ */
+const RemoteFault *
+asctrac_answer_fault(AsctracAnswer *answer)
+{
+	return remote_call_done(answer->call) ? remote_call_fault(answer->call) : NULL;
 }
 
 /*

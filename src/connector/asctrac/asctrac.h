@@ -77,6 +77,7 @@ extern void asctrac_connect(Connection *conn, List *server_options, List *mappin
 /* catalogue.c */
 extern const Entity		   *asctrac_entities(int *n);
 extern const AsctracDetail *asctrac_detail(const Entity *entity);
+extern void					asctrac_traits(const Entity *entity, EntityTraits *traits);
 extern bool					asctrac_is_sent(const EntityColumn *column);
 extern bool					asctrac_is_of_parent(const EntityColumn *column);
 extern bool					asctrac_none_is_1900(const EntityColumn *column);
@@ -117,6 +118,11 @@ extern char			*asctrac_describe(Connection *conn, const RemoteQuery *query, List
 extern Reader		*asctrac_open(Connection *conn, const RemoteQuery *query);
 extern CellPage		*asctrac_next_page(Reader *reader);
 extern void			 asctrac_close(Reader *reader);
+extern void			 asctrac_wait(Reader *reader);
+extern char			*asctrac_position(Reader *reader);
+extern bool			 asctrac_range(Reader *reader, PageRange *range);
+extern int64		 asctrac_expected(Reader *reader);
+extern TimestampTz	 asctrac_answered_at(Reader *reader);
 
 /* envelope.c */
 extern void				asctrac_envelope(const Entity *entity, const RemoteResponse *response,
@@ -133,22 +139,27 @@ extern void asctrac_verify_text(const Entity *entity, const char *text, size_t l
 typedef struct AsctracAnswer AsctracAnswer;
 extern AsctracAnswer		*asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity,
 												  const RemoteRequest *request);
+extern void					 asctrac_answer_wait(AsctracAnswer *answer);
 extern char					*asctrac_answer_next(AsctracAnswer *answer, size_t *len);
 extern void					 asctrac_answer_count(AsctracAnswer *answer, int rows);
 extern int64				 asctrac_answer_rows(const AsctracAnswer *answer);
 extern bool					 asctrac_answer_is_over(AsctracAnswer *answer);
+extern const RemoteFault	*asctrac_answer_fault(AsctracAnswer *answer);
 pg_noreturn extern void asctrac_answer_broken(const AsctracAnswer *answer, const PageError *error);
 
 /* feed.c */
 extern Feed		 *asctrac_feed_open(Connection *conn, const Entity *entity);
 extern FeedBatch *asctrac_feed_next(Feed *feed);
 extern void		  asctrac_feed_close(Feed *feed);
+extern bool		  asctrac_feed_untouched(Feed *feed);
 
 /* acknowledge.c */
 extern const char *asctrac_acknowledge_key(const Entity *entity);
 extern void asctrac_acknowledge(Connection *conn, const Entity *entity, List *acknowledgements);
 
 /* check.c */
+extern const char *asctrac_feed_flag(const Entity *entity);
+extern bool		   asctrac_feed_redelivers(const Connection *conn, const Entity *entity);
 extern List *asctrac_check_drain(Connection *conn, const Entity *entity);
 
 /* write.c */

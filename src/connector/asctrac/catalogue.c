@@ -180,6 +180,22 @@ asctrac_detail(const Entity *entity)
 	return &details[entity - entities];
 }
 
+/*
+ * asctrac_traits
+ *		No row tells when it was changed, and none leaves a trace: what can be
+ *		read at any time is read whole by every run.  What feeds hand out and
+ *		imports take in stays.
+ */
+void
+asctrac_traits(const Entity *entity, EntityTraits *traits)
+{
+	bool table = entity->access == ENTITY_TABLE;
+
+	memset(traits, 0, sizeof(*traits));
+	traits->deletes = table ? DELETES_BY_FULL_PASS : DELETES_NEVER;
+	traits->document = !table;
+}
+
 /* Is a column what a look-up was asked for, rather than part of its answer? */
 bool
 asctrac_is_sent(const EntityColumn *column)

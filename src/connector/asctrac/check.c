@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "connector/asctrac/asctrac.h"
+#include "connector/option.h"
 
 #define LIVENESS_PATH "/api/Values"
 
@@ -51,17 +52,42 @@ check_credentials(List *items, const Connection *conn)
 					"Anybody who reaches the host interface can consume its feeds. Switch its authentication on (GWInterfaceUseAuthentication).");
 }
 
+/*
+ * asctrac_feed_redelivers
+ *		Do rows come again until they are acknowledged?  Parcels always do.
+ */
+bool
+asctrac_feed_redelivers(const Connection *conn, const Entity *entity)
+{
+	if (asctrac_detail(entity)->acknowledge_key == NULL)
+		return false;
+	if (strcmp(entity->name, "parcel_export") == 0)
+		return true;
+	return option_bool(GetForeignServer(conn->serverid)->options, "redelivers", false);
+}
+
+/*
+ * asctrac_feed_flag
+ *		What an installation notes with a row that was handed out: feeds with the
+ *		same flag take rows from one another.
+ */
+const char *
+asctrac_feed_flag(const Entity *entity)
+{
+	if (strcmp(entity->name, "po_lines_export") == 0 || strcmp(entity->name, "po_licenses_export") == 0)
+		return "receipts";
+	return entity->name;
+}
+
 static List *
 check_delivery(List *items, const Connection *conn, const Entity *entity)
 {
-	const AsctracState *state = conn->state;
-
 	if (asctrac_detail(entity)->acknowledge_key == NULL)
 		return add_item(items, "delivery", "warning", "each row is handed out once and never again",
 						"Nothing brings back a row of this feed that a broken connection loses. Create the drain with options => '{\"accept_loss\": true}'.");
 	if (strcmp(entity->name, "parcel_export") == 0)
 		return add_item(items, "delivery", "ok", "rows come again until they are acknowledged", NULL);
-	if (state->redelivers)
+	if (asctrac_feed_redelivers(conn, entity))
 		return add_item(items, "delivery", "ok",
 						"the server says that rows come again until they are acknowledged",
 						"That is true while GWAPIIncludeProcessingStatus is T in ASCTrac, and after its application pool was recycled.");
@@ -74,7 +100,7 @@ check_delivery(List *items, const Connection *conn, const Entity *entity)
 static List *
 check_flag(List *items, const Entity *entity)
 {
-	if (strcmp(entity->name, "po_lines_export") == 0 || strcmp(entity->name, "po_licenses_export") == 0)
+	if (strcmp(asctrac_feed_flag(entity), entity->name) != 0)
 		return add_item(items, "posted flag", "warning",
 						"po_lines_export and po_licenses_export hand out the same receipts, each only to the first that asks",
 						"Drain one of the two.");

@@ -218,6 +218,14 @@ inherit(const Part *own, const Cell *above, Cell *cells, int ncolumns)
 }
 
 static void
+note_broken(Feed *feed, int row, const char *message)
+{
+	if (feed->batch.broken == NULL)
+		feed->batch.broken = palloc0(sizeof(char *) * feed->batch.parts[0].page.nrows);
+	feed->batch.broken[row] = pstrdup(message);
+}
+
+static void
 add_children(Feed *feed, int at, int row)
 {
 	FeedPart *part = &feed->batch.parts[at];
@@ -231,7 +239,12 @@ add_children(Feed *feed, int at, int row)
 		return;
 	collection = psprintf("{\"items\":%.*s}", (int) array->len, array->text);
 	if (!page_decode(&feed->scratch, own->columns, collection, strlen(collection), MAX_ROWS, &error))
-		asctrac_answer_broken(feed->answer, &error);
+	{
+		if (!error.bad_text)
+			asctrac_answer_broken(feed->answer, &error);
+		note_broken(feed, row, error.message);
+		return;
+	}
 	if (feed->scratch.nrows == 0)
 		return;
 	tidy_page(part->entity, &feed->scratch);
@@ -258,6 +271,65 @@ take_raw(Feed *feed, const char *chunk, size_t len)
 		asctrac_answer_broken(feed->answer, &error);
 }
 
+/* One column of one row; false where it is no text. */
+static bool
+salvage_cell(Feed *feed, const Cell *raw, int column, Cell *cell, PageError *error)
+{
+	const char	*name = feed->entity->columns[column].name;
+	PageColumns *columns = page_columns_create(&name, 1);
+	char		*collection = psprintf("{\"items\":[%.*s]}", (int) raw->len, raw->text);
+	bool		 sound;
+
+	if (columns == NULL)
+		out_of_memory();
+	sound = page_decode(&feed->scratch, columns, collection, strlen(collection), 1, error);
+	page_columns_free(columns);
+	if (sound)
+		*cell = feed->scratch.cells[0];
+	else if (!error->bad_text)
+		asctrac_answer_broken(feed->answer, error);
+	return sound;
+}
+
+/* A row of a chunk that could not be decoded as a whole. */
+static void
+salvage_row(Feed *feed, int row)
+{
+	CellPage *page = &feed->batch.parts[0].page;
+	Cell	 *cells = cells_of(page, row);
+	PageError error;
+
+	for (int i = 0; i < page->ncolumns; i++)
+	{
+		cells[i] = (Cell) {.text = NULL};
+		if (!salvage_cell(feed, &feed->batch.raw.cells[row], i, &cells[i], &error))
+			note_broken(feed, row, error.message);
+	}
+}
+
+/*
+ * Something among the rows is JSON but no text, as \u0000.  What is sound of
+ * them is taken column by column, so that it harms its own row only.
+ */
+static void
+salvage_chunk(Feed *feed)
+{
+	CellPage *page = &feed->batch.parts[0].page;
+	int		  n = feed->batch.raw.nrows;
+
+	page->ncolumns = feed->entity->ncolumns;
+	if (page->capacity < n)
+	{
+		page->cells = realloc(page->cells, sizeof(Cell) * page->ncolumns * n);
+		if (page->cells == NULL)
+			out_of_memory();
+		page->capacity = n;
+	}
+	page->nrows = n;
+	for (int row = 0; row < n; row++)
+		salvage_row(feed, row);
+}
+
 static void
 take_chunk(Feed *feed, char *chunk, size_t len)
 {
@@ -265,8 +337,13 @@ take_chunk(Feed *feed, char *chunk, size_t len)
 	PageError error;
 
 	take_raw(feed, chunk, len);
+	feed->batch.broken = NULL;
 	if (!page_decode(page, feed->parts[0].columns, chunk, len, MAX_ROWS, &error))
-		asctrac_answer_broken(feed->answer, &error);
+	{
+		if (!error.bad_text)
+			asctrac_answer_broken(feed->answer, &error);
+		salvage_chunk(feed);
+	}
 	for (int at = 1; at < feed->batch.nparts; at++)
 		feed->batch.parts[at].page.nrows = 0;
 	for (int row = 0; row < page->nrows; row++)
@@ -344,4 +421,22 @@ void
 asctrac_feed_close(Feed *feed)
 {
 	MemoryContextDelete(feed->cxt);
+}
+
+/*
+ * asctrac_feed_untouched
+ *		Of a feed that failed: is it certain that nothing was handed out?  Rows are
+ *		marked only once all of them have been made, and a request that is refused
+ *		makes none.
+ */
+bool
+asctrac_feed_untouched(Feed *feed)
+{
+	const RemoteFault *fault = asctrac_answer_fault(feed->answer);
+
+	if (fault == NULL || asctrac_answer_rows(feed->answer) > 0)
+		return false;
+	if (fault->http_status == 0)
+		return fault->sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+	return fault->http_status >= 400 && fault->http_status < 500 && fault->http_status != 408;
 }

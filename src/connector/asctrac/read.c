@@ -48,11 +48,13 @@ struct Reader
 	List				*calls;	  /* of AsctracCall *, in order */
 	List				*filters; /* of Filter *: lists that were cut into calls */
 	int					 next_call;
-	AsctracCall			*call;		 /* whose rows are being given */
-	AsctracAnswer		*answer;	 /* SHAPE_ARRAY: what it answers with */
-	bool				 one_answer; /* else: there are rows to be given */
+	AsctracCall			*call;	  /* whose rows are being given */
+	AsctracAnswer		*answer;  /* SHAPE_ARRAY: what it answers with */
+	RemoteCall			*pending; /* else: in flight, or not yet looked at */
 	CellPage			 page;
 };
+
+static void start_next_call(Reader *reader);
 
 /* ---------------------------------------------------------------------
  * Conditions
@@ -445,6 +447,8 @@ asctrac_open(Connection *conn, const RemoteQuery *query)
 	reader->filters = planner.lists;
 	if (reader->calls != NIL)
 		asctrac_refuse_missing(entity, linitial(reader->calls));
+	if (conn->endpoint.use == REMOTE_USE_SYNC)
+		start_next_call(reader);
 	MemoryContextSwitchTo(old);
 	return reader;
 }
@@ -467,6 +471,26 @@ make_request(Reader *reader, RemoteRequest *request)
 	request->body = reader->call->body;
 	request->body_len = strlen(request->body);
 	request->headers = lappend(request->headers, "Content-Type: application/json; charset=utf-8");
+}
+
+/* Send the next call, if there is one; the rows of the one before are gone then. */
+static void
+start_next_call(Reader *reader)
+{
+	RemoteRequest request;
+	MemoryContext old;
+
+	if (reader->next_call >= list_length(reader->calls))
+		return;
+	MemoryContextReset(reader->call_cxt);
+	old = MemoryContextSwitchTo(reader->call_cxt);
+	reader->call = list_nth(reader->calls, reader->next_call++);
+	make_request(reader, &request);
+	if (reader->detail->shape == SHAPE_ARRAY)
+		reader->answer = asctrac_answer_start(reader->endpoint, reader->entity, &request);
+	else
+		reader->pending = remote_call_start(reader->endpoint, &request);
+	MemoryContextSwitchTo(old);
 }
 
 /* ---------------------------------------------------------------------
@@ -588,25 +612,6 @@ tidy_page(Reader *reader)
  * ---------------------------------------------------------------------
  */
 
-static void
-start_next_call(Reader *reader)
-{
-	RemoteRequest request;
-
-	MemoryContextReset(reader->call_cxt);
-	MemoryContextSwitchTo(reader->call_cxt);
-	reader->call = list_nth(reader->calls, reader->next_call++);
-	make_request(reader, &request);
-	if (reader->detail->shape == SHAPE_ARRAY)
-		reader->answer = asctrac_answer_start(reader->endpoint, reader->entity, &request);
-	else
-	{
-		asctrac_envelope(reader->entity, remote_request(reader->endpoint, &request),
-						 reader->columns, reader->names, Max(page_width(reader), 1), &reader->page);
-		reader->one_answer = true;
-	}
-}
-
 static bool
 next_chunk(Reader *reader)
 {
@@ -630,14 +635,18 @@ next_chunk(Reader *reader)
 	return true;
 }
 
-/* Is there a page for the caller in what has been answered? */
+/* The one page that an envelope holds. */
 static bool
-page_of_answer(Reader *reader)
+open_envelope(Reader *reader)
 {
-	bool one_answer = reader->one_answer;
+	RemoteCall *call = reader->pending;
 
-	reader->one_answer = false;
-	return one_answer || next_chunk(reader);
+	if (call == NULL)
+		return false;
+	reader->pending = NULL;
+	asctrac_envelope(reader->entity, remote_call_result(call), reader->columns, reader->names,
+					 Max(page_width(reader), 1), &reader->page);
+	return true;
 }
 
 /*
@@ -651,7 +660,7 @@ asctrac_next_page(Reader *reader)
 	MemoryContext old = MemoryContextSwitchTo(reader->call_cxt);
 	bool		  found;
 
-	while (!(found = page_of_answer(reader)))
+	while (!(found = open_envelope(reader) || next_chunk(reader)))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (reader->next_call >= list_length(reader->calls))
@@ -666,6 +675,58 @@ asctrac_next_page(Reader *reader)
 	}
 	MemoryContextSwitchTo(old);
 	return found ? &reader->page : NULL;
+}
+
+/* ---------------------------------------------------------------------
+ * Syncs
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * asctrac_wait
+ *		Until asctrac_next_page need not.  The page before is gone then.
+ */
+void
+asctrac_wait(Reader *reader)
+{
+	if (reader->answer == NULL && reader->pending == NULL)
+		start_next_call(reader);
+	if (reader->answer != NULL)
+		asctrac_answer_wait(reader->answer);
+	else if (reader->pending != NULL)
+		(void) remote_call_wait_any(&reader->pending, 1);
+}
+
+/* An answer can't be asked for from its middle on. */
+char *
+asctrac_position(Reader *reader)
+{
+	(void) reader;
+	return NULL;
+}
+
+/* Rows come in no order that is known. */
+bool
+asctrac_range(Reader *reader, PageRange *range)
+{
+	(void) reader;
+	memset(range, 0, sizeof(*range));
+	return false;
+}
+
+int64
+asctrac_expected(Reader *reader)
+{
+	(void) reader;
+	return -1;
+}
+
+/* No row says when it was changed, so that there is nothing to compare the time with. */
+TimestampTz
+asctrac_answered_at(Reader *reader)
+{
+	(void) reader;
+	return 0;
 }
 
 /*

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "connector/netsuite/reader.h"
+#include "remote/reactor.h"
 
 static const char *
 source_name(Reader *reader)
@@ -207,10 +208,15 @@ row_advances(Reader *reader, const Lane *lane, int row)
 	for (int i = 0; i < list_length(reader->order); i++)
 	{
 		int			column = reader->order_column[i];
-		const char *before = row > 0 ? cell_at(reader, row - 1, column)->text : lane->after->values[i];
-		int			behind =
-			compare_in_order(list_nth(reader->order, i), cell_at(reader, row, column)->text, before);
+		const char *before;
+		int			behind;
 
+		/* A page may begin behind all that share the first columns. */
+		if (row == 0 && i >= lane->after->n)
+			return false;
+		before = row > 0 ? cell_at(reader, row - 1, column)->text : lane->after->values[i];
+		behind =
+			compare_in_order(list_nth(reader->order, i), cell_at(reader, row, column)->text, before);
 		if (behind != 0)
 			return behind > 0;
 	}
@@ -230,10 +236,7 @@ raise_shared_key(Reader *reader)
 static bool
 keys_rise(const Reader *reader)
 {
-	QueryOrder *first = linitial(reader->order);
-
-	return list_length(reader->order) == 1 && reader->unique && !reader->query->grouped &&
-		first->column->kind == VALUE_INTEGER && !first->column->nullable && !first->descending;
+	return reader->numbered && reader->unique && list_length(reader->order) == 1;
 }
 
 /* Keys of a page in key order must rise from where the page began. */
@@ -319,7 +322,7 @@ set_position(Reader *reader, Lane *lane)
 	}
 	MemoryContextSwitchTo(old);
 	lane->has_position = true;
-	if (keys_rise(reader))
+	if (reader->numbered)
 		lane->position = key_of_row(reader, row);
 }
 
@@ -339,8 +342,22 @@ cut_at_high(Reader *reader, Lane *lane)
 	return true;
 }
 
+/* What range a page is all of; after: where it began. */
 static void
-take_keyset_page(Reader *reader, Lane *lane, bool more)
+set_covered(Reader *reader, const Lane *lane, SuiteqlPosition *after)
+{
+	reader->covers = reader->query->limit < 0 && reader->split_in == NULL;
+	reader->covered_after = after;
+	if (!lane->finished)
+		reader->covered_upto = position_copy(reader->covered_cxt, lane->after);
+	else if (lane->has_high)
+		reader->covered_upto = position_of_number(reader->covered_cxt, lane->high);
+	else
+		reader->covered_upto = NULL;
+}
+
+static void
+advance_lane(Reader *reader, Lane *lane, bool more)
 {
 	bool cut;
 
@@ -358,8 +375,19 @@ take_keyset_page(Reader *reader, Lane *lane, bool more)
 		return;
 	}
 	set_position(reader, lane);
-	if (reader->conn->fetch_ahead > 0)
+	if (reader->ahead > 0)
 		reader_request_page(reader, lane);
+}
+
+static void
+take_keyset_page(Reader *reader, Lane *lane, bool more)
+{
+	SuiteqlPosition *after;
+
+	MemoryContextReset(reader->covered_cxt);
+	after = position_copy(reader->covered_cxt, lane->has_position ? lane->after : NULL);
+	advance_lane(reader, lane, more);
+	set_covered(reader, lane, after);
 }
 
 /*
@@ -400,12 +428,28 @@ take_offset_page(Reader *reader, Lane *lane, bool more)
 				 errhint("Set the table's option \"key\" to columns that identify a row, so that it can be read in parts, or narrow the query.")));
 	if (more && reader->page.nrows != reader->conn->page_size)
 		raise_broken(reader, "a page is short while the result goes on.");
+	reader->covers = lane->offset == 0 && !more && reader->query->limit < 0 && reader->split_in == NULL;
+	reader->covered_after = NULL;
+	reader->covered_upto = NULL;
 	lane->offset += reader->page.nrows;
 	lane->remaining = reader->page.total_results < 0 ? -1 : reader->page.total_results - lane->offset;
 	if (!more || reader_has_enough(reader, reader->delivered + reader->page.nrows))
 		lane->finished = true;
-	else if (reader->conn->fetch_ahead > 0)
+	else if (reader->ahead > 0)
 		reader_request_page(reader, lane);
+}
+
+/*
+ * What the first answer says of the whole.  The remote clock is told as it was
+ * when the query was opened: what changed since then may be missed.
+ */
+static void
+take_note(Reader *reader, const RemoteResponse *response)
+{
+	if (response->date != 0)
+		reader->answered_at = response->date - (reactor_clock() - reader->opened);
+	if (reader->query->resume == NULL && reader->split_in == NULL)
+		reader->expected = reader->page.total_results;
 }
 
 /*
@@ -420,9 +464,14 @@ arrival_take(Reader *reader, Lane *lane)
 	bool			more;
 
 	reader->operation_id = response->operation_id;
-	lane->shown = lane->call;
+	reader->shown = lane->call;
+	reader->covers = false;
 	lane->call = NULL;
+	lane->answered = true;
 	decode(reader, response);
+	if (!reader->noted)
+		take_note(reader, response);
+	reader->noted = true;
 
 	/* At the cap hasMore is false while rows are left: the total decides. */
 	more = reader->page.total_results >= 0 ?

@@ -350,6 +350,7 @@ netsuite_classify(const RemoteResponse *response, RemoteFault *fault)
 {
 	const Verdict *verdict;
 	ErrorBody	   error;
+	char		   column[NAMEDATALEN];
 
 	if (response->status >= 200 && response->status < 300 && !is_html(response))
 		return REMOTE_OK;
@@ -365,6 +366,8 @@ netsuite_classify(const RemoteResponse *response, RemoteFault *fault)
 	fault->remote_message = error.text;
 	fault->operation_id = response->operation_id ? pstrdup(response->operation_id) : NULL;
 	fault->hint = fault_hint(verdict, &error);
+	if (netsuite_bad_identifier(fault, column, sizeof(column)))
+		fault->column = pstrdup(column);
 	return fault->cls;
 }
 

@@ -300,6 +300,7 @@ copy_fault(const RemoteFault *fault)
 	copy->remote_message = copy_text(fault->remote_message);
 	copy->operation_id = copy_text(fault->operation_id);
 	copy->hint = copy_text(fault->hint);
+	copy->column = copy_text(fault->column);
 	return copy;
 }
 

@@ -25,6 +25,13 @@ const Connector netsuite_connector = {
 	.next_page = netsuite_next_page,
 	.close = netsuite_close,
 	.count = netsuite_count,
+	.wait = netsuite_wait,
+	.position = netsuite_position,
+	.range = netsuite_range,
+	.expected = netsuite_expected,
+	.answered_at = netsuite_answered_at,
+	.traits = netsuite_traits,
+	.open_deleted = netsuite_open_deleted,
 	.discover = netsuite_discover,
 	.probe = netsuite_probe,
 };

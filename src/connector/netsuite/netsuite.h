@@ -3,10 +3,12 @@
  * netsuite.h
  *		What the files of the NetSuite connector share.
  *
- * options.c turns options into a connection, suiteql.c writes query texts,
- * read.c fetches pages, classify.c says what an answer means, discover.c looks
- * at the account's tables and columns, probe.c walks through the connection
- * step by step, catalogue.c holds what is built in.
+ * options.c turns options into a connection, suiteql.c writes query texts and
+ * moment.c the times in them, read.c fetches pages with paging.c, arrival.c,
+ * lanes.c and position.c, deleted.c reads what is gone, classify.c says what an
+ * answer means, discover.c looks at the account's tables and columns, probe.c
+ * walks through the connection step by step, catalogue.c and traits.c hold what
+ * is built in.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,13 +81,31 @@ extern bool			 suiteql_can_aggregate(AggregateKind aggregate, const SourceColumn
 extern bool			 suiteql_can_group(const SourceColumn *column);
 extern bool			 suiteql_can_join(const SourceColumn *left, const SourceColumn *right);
 
+/* moment.c: texts are canonical, of timestamptz */
+extern char *moment_to_second(const char *text, bool up);
+extern char *moment_near(const char *text, bool lower);
+extern char *moment_as_wall(const char *text, const char *zone, bool lower);
+
 /* read.c */
 extern RemoteCall *suiteql_call(Connection *conn, const char *statement, List *params, int limit,
 								int64 offset);
 extern Reader	  *netsuite_open(Connection *conn, const RemoteQuery *query);
 extern CellPage	  *netsuite_next_page(Reader *reader);
 extern void		   netsuite_close(Reader *reader);
+extern void		   netsuite_wait(Reader *reader);
+extern int64	   netsuite_expected(Reader *reader);
+extern TimestampTz netsuite_answered_at(Reader *reader);
 extern double	   netsuite_count(Connection *conn, const RemoteQuery *query);
 extern char		  *netsuite_describe(Connection *conn, const RemoteQuery *query, List **params);
+
+/* position.c */
+extern char *netsuite_position(Reader *reader);
+extern bool	 netsuite_range(Reader *reader, PageRange *range);
+
+/* traits.c */
+extern void netsuite_traits(const Entity *entity, EntityTraits *traits);
+
+/* deleted.c */
+extern Reader *netsuite_open_deleted(Connection *conn, const Source *source, TimestampTz since);
 
 #endif /* MAKINI_NETSUITE_H */

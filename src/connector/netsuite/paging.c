@@ -54,6 +54,18 @@ add_order(Reader *reader, int source, SourceColumn *column, bool descending)
 	reader->order = lappend(reader->order, each);
 }
 
+/* Who meets a row of the other source through a column has a value in it. */
+static void
+add_together(Reader *reader, SourceColumn *column)
+{
+	if (reader->query->join == QUERY_INNER_JOIN)
+	{
+		column = memcpy(palloc(sizeof(SourceColumn)), column, sizeof(SourceColumn));
+		column->nullable = false;
+	}
+	add_order(reader, 0, column, false);
+}
+
 /*
  * Add the key of one source to the order.  Text is left out: how the remote
  * side sorts and compares it is not known.  Returns whether all of it is in.
@@ -93,6 +105,8 @@ choose_order(Reader *reader)
 
 		add_order(reader, each->source, each->column, each->descending);
 	}
+	if (query->together != NULL)
+		add_together(reader, query->together);
 	if (query->grouped)
 		reader->unique = true;
 	else
@@ -110,11 +124,19 @@ choose_order(Reader *reader)
 		reader->paging = PAGING_KEYSET;
 }
 
+static bool
+begins_with_number(const Reader *reader)
+{
+	const QueryOrder *first = linitial(reader->order);
+
+	return !reader->query->grouped && first->column->kind == VALUE_INTEGER &&
+		!first->column->nullable && !first->descending;
+}
+
 static void
 choose_paging(Reader *reader)
 {
 	RemoteQuery *query = reader->query;
-	QueryOrder	*first;
 
 	if ((query->grouped && query->group == NIL) ||
 		(query->limit >= 0 && query->limit <= reader->conn->page_size &&
@@ -127,12 +149,10 @@ choose_paging(Reader *reader)
 	}
 	reader->paging = PAGING_OFFSET;
 	choose_order(reader);
-	if (reader->paging != PAGING_KEYSET || query->order != NIL || query->grouped)
-		return;
-	first = linitial(reader->order);
-	reader->parallel = reader->unique && list_length(reader->order) == 1 &&
-		first->column->kind == VALUE_INTEGER && !first->column->nullable && query->limit < 0 &&
-		reader->conn->fetch_ahead > 1;
+	reader->numbered = reader->paging == PAGING_KEYSET && begins_with_number(reader);
+	reader->parallel = reader->numbered && query->order == NIL && query->limit < 0 &&
+		(query->join == QUERY_NO_JOIN || (query->join == QUERY_INNER_JOIN && query->joined_once)) &&
+		reader->ahead > 1;
 }
 
 /* Which output column holds an order column; added behind the caller's where none does. */

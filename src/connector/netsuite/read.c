@@ -7,9 +7,7 @@
  *
  * A chain of keyset pages has one request in flight: the next can be asked for
  * as soon as the last key of a page is known, while the reader still works on
- * that page.  A scan that relies on no order and is long enough is cut into
- * ranges of its key, each a chain of its own (a "lane"); a lane that has
- * finished takes half of what the longest still has before it.
+ * that page.  lanes.c has several such chains side by side.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,8 +21,9 @@
 #include "utils/memutils.h"
 
 #include "connector/netsuite/reader.h"
+#include "remote/reactor.h"
 
-static void start_first_page(Reader *reader);
+static bool next_split(Reader *reader);
 
 /* ---------------------------------------------------------------------
  * Requests
@@ -100,24 +99,18 @@ request_limit(Reader *reader)
 void
 reader_request_page(Reader *reader, Lane *lane)
 {
-	SuiteqlPage		 page = {.order = reader->order, .fetch_first = -1};
-	SuiteqlPosition *upto = NULL;
-	MemoryContext	 old;
-	MemoryContext	 text_cxt;
-	List			*params;
-	char			*statement;
+	SuiteqlPage	  page = {.order = reader->order, .fetch_first = -1};
+	MemoryContext old;
+	MemoryContext text_cxt;
+	List		 *params;
+	char		 *statement;
 
 	/* The call copies what it is given; the text need not outlive this function. */
 	text_cxt = AllocSetContextCreate(reader->cxt, "makini statement", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(text_cxt);
 	page.after = lane->has_position ? lane->after : NULL;
 	if (lane->has_high)
-	{
-		upto = palloc0(offsetof(SuiteqlPosition, values) + sizeof(char *));
-		upto->n = 1;
-		upto->values[0] = psprintf(INT64_FORMAT, lane->high);
-		page.upto = upto;
-	}
+		page.upto = position_of_number(text_cxt, lane->high);
 	if (reader->paging == PAGING_ONCE && reader->query->limit >= 0)
 		page.fetch_first = reader->query->limit;
 	if (reader->split_in != NULL)
@@ -156,6 +149,23 @@ release_reader(void *arg)
 	page_free(&reader->page);
 }
 
+static void
+start_first_page(Reader *reader)
+{
+	lanes_clear(reader);
+	reader_request_page(reader, lane_begin(reader));
+}
+
+/* Go on where another reader of this query had come to. */
+static void
+take_up(Reader *reader, const char *position)
+{
+	position_restore(reader, position);
+	lanes_spread(reader);
+	if (lanes_busy(reader) == 0)
+		reader->finished = !next_split(reader);
+}
+
 /*
  * netsuite_open
  *		Begin to read a query; the reader lives in CurrentMemoryContext.  The
@@ -173,6 +183,11 @@ netsuite_open(Connection *conn, const RemoteQuery *query)
 	reader->conn = conn;
 	reader->cxt = cxt;
 	reader->page_cxt = AllocSetContextCreate(cxt, "makini netsuite page", ALLOCSET_DEFAULT_SIZES);
+	reader->covered_cxt = AllocSetContextCreate(cxt, "makini page range", ALLOCSET_SMALL_SIZES);
+	reader->tells_ranges = conn->endpoint.use == REMOTE_USE_SYNC;
+	reader->ahead = Max(conn->fetch_ahead, reader->tells_ranges ? 1 : 0);
+	reader->opened = reactor_clock();
+	reader->expected = -1;
 	reader->query = palloc(sizeof(RemoteQuery));
 	*reader->query = *query;
 	reader->query->columns = list_copy(query->columns);
@@ -183,66 +198,18 @@ netsuite_open(Connection *conn, const RemoteQuery *query)
 
 	paging_choose(reader);
 	create_columns(reader);
-	start_first_page(reader);
+	if (query->resume != NULL)
+		take_up(reader, query->resume);
+	else
+		start_first_page(reader);
 	MemoryContextSwitchTo(old);
 	return reader;
 }
 
-static void
-start_first_page(Reader *reader)
-{
-	Lane *lane = &reader->lanes[0];
-
-	reader->nlanes = 1;
-	memset(reader->lanes, 0, sizeof(reader->lanes));
-	lane->remaining = -1;
-	lane->cxt = AllocSetContextCreate(reader->cxt, "makini position", ALLOCSET_SMALL_SIZES);
-	reader_request_page(reader, lane);
-}
-
 /* ---------------------------------------------------------------------
- * Lanes
+ * Pages
  * ---------------------------------------------------------------------
  */
-
-/*
- * Once the first page has shown that there is much to read, ask for the
- * greatest key, while the first lane goes on.
- */
-static void
-ask_for_extreme(Reader *reader)
-{
-	QueryOrder	 *order = linitial(reader->order);
-	MemoryContext old = MemoryContextSwitchTo(reader->cxt);
-	List		 *params;
-	char		 *statement;
-
-	statement = suiteql_extreme(reader->conn, reader->query, AGGREGATE_MAX, order, &params);
-	reader->extreme = suiteql_call(reader->conn, statement, params, 1, 0);
-	MemoryContextSwitchTo(old);
-}
-
-static void
-take_extreme(Reader *reader)
-{
-	const char	   *names[] = {"c1"};
-	RemoteResponse *response = remote_call_result(reader->extreme);
-	PageColumns	   *columns = page_columns_create(names, 1);
-	CellPage		page = {0};
-	PageError		error;
-	Lane		   *lane = &reader->lanes[0];
-
-	if (columns != NULL && page_decode(&page, columns, response->body, response->body_len, 1, &error) &&
-		page.nrows == 1 && page.cells[0].text != NULL)
-		lane->high = pg_strtoint64(page.cells[0].text);
-	else
-		reader->parallel = false;
-	page_free(&page);
-	page_columns_free(columns);
-	remote_call_free(reader->extreme);
-	reader->extreme = NULL;
-	reader->extreme_known = true;
-}
 
 /*
  * reader_has_enough
@@ -254,125 +221,14 @@ reader_has_enough(Reader *reader, int64 rows)
 	return reader->query->limit >= 0 && rows >= reader->query->limit;
 }
 
-static Lane *
-longest_lane(Reader *reader)
-{
-	Lane *longest = NULL;
-
-	for (int i = 0; i < reader->nlanes; i++)
-	{
-		Lane *lane = &reader->lanes[i];
-
-		if (!lane->finished && lane->has_position && lane->high > lane->position &&
-			lane->remaining > 2 * reader->conn->page_size &&
-			(longest == NULL || lane->remaining > longest->remaining))
-			longest = lane;
-	}
-	return longest;
-}
-
-/*
- * Give a new or finished lane the second half of what lies behind the page
- * that the longest lane has in flight.
- */
-static void
-split_lane(Reader *reader, Lane *victim, Lane *thief)
-{
-	double			 in_flight = reader->conn->page_size;
-	double			 share = (in_flight + (victim->remaining - in_flight) / 2) / victim->remaining;
-	double			 span = (double) victim->high - (double) victim->position;
-	int64			 middle = victim->position + (int64) (span * share);
-	SuiteqlPosition *after;
-
-	if (middle <= victim->position || middle >= victim->high)
-	{
-		victim->remaining = 0;
-		return;
-	}
-	if (thief->cxt == NULL)
-		thief->cxt = AllocSetContextCreate(reader->cxt, "makini position", ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(thief->cxt);
-	after = MemoryContextAllocZero(thief->cxt, offsetof(SuiteqlPosition, values) + sizeof(char *));
-	after->n = 1;
-	after->values[0] = MemoryContextStrdup(thief->cxt, psprintf(INT64_FORMAT, middle));
-	thief->after = after;
-	thief->position = middle;
-	thief->has_position = true;
-	thief->has_high = victim->has_high;
-	thief->high = victim->high;
-	thief->remaining = victim->remaining * (1 - share);
-	thief->finished = false;
-	victim->high = middle;
-	victim->has_high = true;
-	victim->remaining -= thief->remaining;
-	reader_request_page(reader, thief);
-}
-
-static Lane *
-free_lane(Reader *reader)
-{
-	for (int i = 0; i < reader->nlanes; i++)
-	{
-		if (reader->lanes[i].finished && reader->lanes[i].shown == NULL)
-			return &reader->lanes[i];
-	}
-	if (reader->nlanes < Min(reader->conn->fetch_ahead, MAX_LANES))
-		return &reader->lanes[reader->nlanes++];
-	return NULL;
-}
-
-static int
-busy_lanes(Reader *reader)
-{
-	int n = 0;
-
-	for (int i = 0; i < reader->nlanes; i++)
-		n += !reader->lanes[i].finished;
-	return n;
-}
-
-static void
-spread(Reader *reader)
-{
-	Lane *first = &reader->lanes[0];
-
-	if (!reader->parallel)
-		return;
-	if (!reader->extreme_known)
-	{
-		if (reader->extreme != NULL)
-			return;
-		if (!first->finished && first->remaining > 4 * reader->conn->page_size)
-			ask_for_extreme(reader);
-		else if (first->has_position || first->finished)
-			reader->parallel = false;
-		return;
-	}
-	while (busy_lanes(reader) < Min(reader->conn->fetch_ahead, MAX_LANES))
-	{
-		Lane *victim = longest_lane(reader);
-		Lane *thief = victim != NULL ? free_lane(reader) : NULL;
-
-		if (thief == NULL)
-			break;
-		thief->finished = true;
-		split_lane(reader, victim, thief);
-	}
-}
-
-/* The reader has done with a page: its answer's memory goes back. */
+/* The caller has done with a page: its answer's memory goes back. */
 static void
 release_shown(Reader *reader)
 {
-	for (int i = 0; i < reader->nlanes; i++)
-	{
-		Lane *lane = &reader->lanes[i];
-
-		if (lane->shown == NULL)
-			continue;
-		remote_call_free(lane->shown);
-		lane->shown = NULL;
-	}
+	if (reader->shown == NULL)
+		return;
+	remote_call_free(reader->shown);
+	reader->shown = NULL;
 }
 
 /* Wait for the answer of some lane; NULL when no lane has one to come. */
@@ -407,8 +263,7 @@ next_lane(Reader *reader)
 		done = remote_call_wait_any(calls, n);
 		if (lanes[done] != NULL)
 			return lanes[done];
-		take_extreme(reader);
-		spread(reader);
+		lanes_take_extreme(reader);
 	}
 }
 
@@ -421,12 +276,6 @@ next_split(Reader *reader)
 	reader->split_at += SUITEQL_MAX_IN;
 	if (reader->split_at >= list_length(reader->split_in->values))
 		return false;
-	for (int i = 0; i < reader->nlanes; i++)
-	{
-		if (reader->lanes[i].cxt != NULL)
-			MemoryContextDelete(reader->lanes[i].cxt);
-	}
-	reader->extreme_known = false;
 	start_first_page(reader);
 	return true;
 }
@@ -441,7 +290,7 @@ show_page(Reader *reader)
 		reader->finished = true;
 	}
 	reader->delivered += reader->page.nrows;
-	reader->page.has_more = !reader->finished && (busy_lanes(reader) > 0 || reader->split_in != NULL);
+	reader->page.has_more = !reader->finished && (lanes_busy(reader) > 0 || reader->split_in != NULL);
 	return &reader->page;
 }
 
@@ -460,19 +309,54 @@ netsuite_next_page(Reader *reader)
 
 		release_shown(reader);
 		old = MemoryContextSwitchTo(reader->cxt);
+		if (reader->extreme != NULL && remote_call_done(reader->extreme))
+			lanes_take_extreme(reader);
 		lane = next_lane(reader);
 		if (lane == NULL)
 			reader->finished = !next_split(reader);
 		else
 		{
 			arrival_take(reader, lane);
-			spread(reader);
+			lanes_spread(reader);
 		}
 		MemoryContextSwitchTo(old);
-		if (lane != NULL && reader->page.nrows > 0)
+		if (lane != NULL && (reader->page.nrows > 0 || reader->tells_ranges))
 			return show_page(reader);
 	}
+	reader->covers = false;
 	return NULL;
+}
+
+/*
+ * netsuite_wait
+ *		Until an answer is there for netsuite_next_page to take.  All that is to
+ *		be asked for was asked for by then, and what went wrong is for it to say.
+ */
+void
+netsuite_wait(Reader *reader)
+{
+	RemoteCall *calls[MAX_LANES];
+	int			n = 0;
+
+	for (int i = 0; i < reader->nlanes && !reader->finished; i++)
+	{
+		if (reader->lanes[i].call != NULL)
+			calls[n++] = reader->lanes[i].call;
+	}
+	if (n > 0)
+		(void) remote_call_wait_any(calls, n);
+}
+
+int64
+netsuite_expected(Reader *reader)
+{
+	return reader->expected;
+}
+
+TimestampTz
+netsuite_answered_at(Reader *reader)
+{
+	return reader->answered_at;
 }
 
 /*

@@ -17,11 +17,7 @@
 #include "postgres.h"
 
 #include "common/string.h"
-#include "datatype/timestamp.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/datetime.h"
-#include "utils/timestamp.h"
 
 #include "connector/netsuite/netsuite.h"
 
@@ -307,54 +303,27 @@ op_text(CompareOp op)
 }
 
 /*
- * The account's wall clock is within a day of UTC, so a bound a day wider on
- * the bare column loses nothing and lets the source use its index.
+ * Where the zone is known the bare column is compared; else in UTC, and besides
+ * on the bare column with a bound a day wider, which loses nothing and lets the
+ * source use its index.
  */
 static void
-write_day_bound(Writer *w, const Filter *filter, const FilterValue *value, bool lower)
+write_moment_bound(Writer *w, const Filter *filter, const char *text, bool lower)
 {
-	int	 y, m, d;
-	int	 jd;
-	char text[32];
+	CompareOp op = lower ? CMP_GE : CMP_LE;
 
-	if (sscanf(value->text, "%d-%d-%d", &y, &m, &d) != 3)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
-				 errmsg("invalid timestamp \"%s\"", value->text)));
-	jd = date2j(y, m, d) + (lower ? -1 : 2);
-	j2date(jd, &y, &m, &d);
-	snprintf(text, sizeof(text), "%04d-%02d-%02d", y, m, d);
 	write_plain(w, filter->source, filter->column);
-	appendStringInfo(w->out, " %s TO_DATE('%s', 'YYYY-MM-DD')", lower ? ">=" : "<=", text);
-}
-
-/* A timestamp to the second, as the remote side keeps them; sign: round up instead. */
-static char *
-whole_seconds(const char *text, bool up)
-{
-	Timestamp	 ts;
-	Timestamp	 cut;
-	struct pg_tm tm;
-	fsec_t		 fsec;
-
-	ts = DatumGetTimestamp(DirectFunctionCall3(timestamp_in, CStringGetDatum(text),
-											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	cut = ts - (((ts % USECS_PER_SEC) + USECS_PER_SEC) % USECS_PER_SEC);
-	if (up && cut != ts)
-		cut += USECS_PER_SEC;
-	if (timestamp2tm(cut, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
-					tm.tm_min, tm.tm_sec);
-}
-
-static void
-write_utc_bound(Writer *w, const Filter *filter, CompareOp op, const char *text)
-{
-	appendStringInfoString(w->out, "SYS_EXTRACT_UTC(");
+	if (w->conn->time_zone != NULL)
+	{
+		appendStringInfo(w->out, " %s TO_DATE('%s', 'YYYY-MM-DD HH24:MI:SS')", op_text(op),
+						 moment_as_wall(text, w->conn->time_zone, lower));
+		return;
+	}
+	appendStringInfo(w->out, " %s TO_DATE('%s', 'YYYY-MM-DD') AND SYS_EXTRACT_UTC(", op_text(op),
+					 moment_near(text, lower));
 	write_plain(w, filter->source, filter->column);
-	appendStringInfo(w->out, ") %s TO_TIMESTAMP('%s', 'YYYY-MM-DD HH24:MI:SS')", op_text(op), text);
+	appendStringInfo(w->out, ") %s TO_TIMESTAMP('%s', 'YYYY-MM-DD HH24:MI:SS')", op_text(op),
+					 moment_to_second(text, !lower));
 }
 
 /*
@@ -375,25 +344,11 @@ write_timestamp_compare(Writer *w, const Filter *filter, const FilterValue *valu
 	}
 	appendStringInfoChar(w->out, '(');
 	if (lower)
-	{
-		write_day_bound(w, filter, value, true);
-		if (w->conn->time_zone == NULL)
-		{
-			appendStringInfoString(w->out, " AND ");
-			write_utc_bound(w, filter, CMP_GE, whole_seconds(value->text, false));
-		}
-	}
+		write_moment_bound(w, filter, value->text, true);
 	if (lower && upper)
 		appendStringInfoString(w->out, " AND ");
 	if (upper)
-	{
-		write_day_bound(w, filter, value, false);
-		if (w->conn->time_zone == NULL)
-		{
-			appendStringInfoString(w->out, " AND ");
-			write_utc_bound(w, filter, CMP_LE, whole_seconds(value->text, true));
-		}
-	}
+		write_moment_bound(w, filter, value->text, false);
 	appendStringInfoChar(w->out, ')');
 }
 

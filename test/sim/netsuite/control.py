@@ -14,6 +14,11 @@ from server import Answer
 CHANGES_TEXT = {"time_zone", "date_format", "number_format", "text_compare", "utc_extraction", "json_ascii", "row_cap"}
 
 
+def numbers(ids):
+    """Ids as the columns have them; some tables' are texts."""
+    return [int(one) if str(one).lstrip("-").isdigit() else one for one in ids]
+
+
 class Control:
     def __init__(self, service, cluster, folder):
         self.service = service
@@ -83,20 +88,38 @@ class Control:
 
     def post_sql(self, body, arguments, rest):
         """Run SQL on the source; tables are netsuite.<table>, times are UTC instants."""
-        rows = self.cluster.run(body["sql"], body.get("params"))
+        sql = body["sql"].replace("account_now()", "to_timestamp(%d)" % self.now())
+        rows = self.cluster.run(sql, body.get("params") or None)
         self.service.bench.forget()
         return {"rows": rows}
 
+    def now(self):
+        """The account's clock, to the second, as records are stamped."""
+        return int(self.service.credentials.now())
+
+    def post_touch(self, body, arguments, rest):
+        """Change records as people do: the given columns are set, and the cursor is the account's clock."""
+        known = self.service.engine.account.tables[body["table"]]
+        values = dict(body.get("set", {}))
+        parts = ['"%s" = %%s' % name for name in values]
+        if known.cursor:
+            parts.append('"%s" = to_timestamp(%d)' % (known.cursor, self.now()))
+        self.cluster.run('UPDATE netsuite."%s" SET %s WHERE "%s" = ANY (%%s)' % (
+            known.name, ", ".join(parts), known.key[0]), (*values.values(), numbers(body["ids"])))
+        self.service.bench.forget()
+        return {}
+
     def post_delete(self, body, arguments, rest):
-        """Delete records by id and leave the tombstones that NetSuite leaves."""
-        table, ids = body["table"], body["ids"]
+        """Delete records by id and leave the tombstones that NetSuite leaves, unless told not to."""
+        table, ids = body["table"], numbers(body["ids"])
         known = self.service.engine.account.tables[table]
         self.cluster.run('DELETE FROM netsuite."%s" WHERE "%s" = ANY (%%s)' % (table, known.key[0]), (ids,))
-        for one in ids:
+        for one in ids if body.get("tombstones", True) else []:
             self.cluster.run(
                 "INSERT INTO netsuite.deletedrecord (recordid, recordtypeid, scriptid, type, name, deleteddate) "
-                "VALUES (%s, %s, %s, %s, %s, now())",
-                (one, body.get("recordtypeid", -1), body.get("scriptid", table), body.get("type", table), str(one)))
+                "VALUES (%s, %s, %s, %s, %s, to_timestamp(%s))",
+                (one, body.get("recordtypeid", -1), body.get("scriptid", table), body.get("type", table), str(one),
+                 self.now()))
         self.service.bench.forget()
         return {"deleted": len(ids)}
 

@@ -12,12 +12,13 @@ import zlib
 
 CONNECT = {"hang_connect", "reset_connect", "hang_tls"}
 INSTEAD = {"status", "401", "403", "429", "500", "502", "503", "504", "raw", "recorded", "oauth_error"}
-BEFORE = {"delay", "hang", "reset", "expire_token"}
+BEFORE = {"delay", "hang", "reset", "expire_token", "change"}
+AFTER = {"change_after"}
 ROWS = {"invalid_utf8", "nul", "big_cell", "stuck", "duplicate", "early_end", "wrong_total", "wrong_count",
         "without_items", "extra_rows", "not_text", "lone_surrogate", "deep"}
 BODY = {"torn", "cut", "drip", "chunked", "gzip_bomb", "content_type", "gzip_cut", "bad_chunk", "trailing",
         "bad_gzip"}
-KINDS = CONNECT | INSTEAD | BEFORE | ROWS | BODY
+KINDS = CONNECT | INSTEAD | BEFORE | AFTER | ROWS | BODY
 
 SHAPES = {
     "401": (401, "INVALID_LOGIN", "Invalid login attempt. For more details, see the Login Audit Trail in the NetSuite "

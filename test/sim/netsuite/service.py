@@ -147,6 +147,8 @@ class Service:
         except Problem as problem:
             entry["reason"] = problem.reason
             answer = self.problem(problem)
+        for fault in self.faults.strike(fault_kinds.AFTER, request.path, text):
+            self.change(fault.get("run"))
         answer.faults += self.faults.strike(fault_kinds.BODY, request.path, text)
         if answer.faults and answer.packed:
             answer.body, answer.packed = gzip.decompress(answer.body), False
@@ -174,6 +176,8 @@ class Service:
                 reset(connection.sock)
             elif fault.kind == "expire_token":
                 self.credentials.revoke_tokens()
+            elif fault.kind == "change":
+                self.change(fault.get("run"))
         for fault in self.faults.strike(fault_kinds.INSTEAD, request.path, text):
             entry["service"] = self.service_name(request.path)
             status, headers, body = fault_kinds.instead(fault, self.settings.realm)
@@ -184,6 +188,12 @@ class Service:
             answer.faults += self.faults.strike(fault_kinds.BODY, request.path, text)
             return answer
         return None
+
+    def change(self, statements):
+        """Let somebody change the data; account_now() is the account's clock, to the second."""
+        for statement in [statements] if isinstance(statements, str) else statements:
+            self.engine.cluster.run(statement.replace("account_now()", "to_timestamp(%d)" % self.credentials.now()))
+        self.bench.forget()
 
     def serve_recorded(self, path):
         """Answer with a recorded exchange whenever its query is asked, alone or as a derived table."""

@@ -315,6 +315,33 @@ class Troubles(Case):
                                            "type": "Contact"})
         self.assertEqual(client.rows("SELECT id FROM contact WHERE id = 50002"), [])
         self.assertEqual(client.rows("SELECT type FROM deletedrecord WHERE recordid = 50002"), [{"type": "Contact"}])
+        client.control("POST", "/delete", {"table": "contact", "ids": ["50003"], "tombstones": False})
+        self.assertEqual(client.rows("SELECT id FROM contact WHERE id = 50003"), [])
+        self.assertEqual(client.rows("SELECT type FROM deletedrecord WHERE recordid = 50003"), [])
+
+    def modified(self, table, one):
+        return client.rows("SELECT TO_CHAR(SYS_EXTRACT_UTC(lastmodifieddate), 'YYYY-MM-DD HH24:MI:SS') AS at FROM %s "
+                           "WHERE id = %d" % (table, one))[0]["at"]
+
+    def test_touch(self):
+        client.control("POST", "/setting", {"clock_offset": 86400 * 400, "allowed_skew": 86400 * 500})
+        client.control("POST", "/touch", {"table": "customer", "ids": [1001], "set": {"companyname": "Renamed 100%"}})
+        client.control("POST", "/delete", {"table": "contact", "ids": [50004]})
+        client.control("POST", "/setting", {"clock_offset": 0})
+        ahead = time.strftime("%Y-%m-%d %H:%M", time.gmtime(time.time() + 86400 * 400))
+        self.assertEqual(self.modified("customer", 1001)[:16], ahead)
+        self.assertEqual(client.rows("SELECT companyname FROM customer WHERE id = 1001"), [{"companyname": "Renamed 100%"}])
+        gone = client.rows("SELECT TO_CHAR(SYS_EXTRACT_UTC(deleteddate), 'YYYY-MM-DD HH24:MI') AS at FROM deletedrecord "
+                           "WHERE recordid = 50004")
+        self.assertEqual(gone, [{"at": ahead}])
+
+    def test_change(self):
+        for kind, seen in (("change", ["old", "new", "new"]), ("change_after", ["old", "old", "new"])):
+            client.control("POST", "/sql", {"sql": "UPDATE netsuite.vendor SET comments = 'old' WHERE id = 2"})
+            client.control("POST", "/fault", {"kind": kind, "after": 1, "table": "vendor", "run": [
+                "UPDATE netsuite.vendor SET comments = 'new' WHERE id = 2"]})
+            found = [client.rows("SELECT comments FROM vendor WHERE id = 2")[0]["comments"] for _ in range(3)]
+            self.assertEqual(found, seen)
 
 
 class Prepared(Case):

@@ -1,0 +1,325 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.c
+ *		Statements over a page and the part of the target that it stands for.
+ *
+ * A page that covers a range of keys says which rows of that range there are.
+ * It says so only of what was read: rows with the sync's constants, inside its
+ * history window.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "makini.h"
+#include "sync/apply.h"
+#include "sync/compare.h"
+
+/* ---------------------------------------------------------------------
+ * Texts
+ * ---------------------------------------------------------------------
+ */
+
+int
+stable_texts_begin(void)
+{
+	static const char *const settings[][2] = {{"datestyle", "ISO, YMD"},
+											  {"timezone", "UTC"},
+											  {"intervalstyle", "postgres"},
+											  {"extra_float_digits", "1"},
+											  {"bytea_output", "hex"}};
+	int						 level = NewGUCNestLevel();
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+stable_texts_end(int level)
+{
+	AtEOXact_GUC(true, level);
+}
+
+/* ---------------------------------------------------------------------
+ * Scope and range
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Rows that the pass reads.  initial_filter speaks of the source's columns,
+ * which have the same names here; only t may be in sight.
+ */
+void
+sql_scope(StringInfo sql, const Apply *apply)
+{
+	const Target *target = apply->target;
+	const char	 *cursor;
+
+	sql_constants(sql, target);
+	if (apply->sync->history_from == 0 || target->cursor < 0)
+		return;
+	cursor = quote_identifier(target->columns[target->cursor].name);
+	appendStringInfo(sql, " AND (t.%s OPERATOR(pg_catalog.>=) ", cursor);
+	if (getBaseType(target->columns[target->cursor].type) == TIMESTAMPTZOID)
+		appendStringInfo(sql, "$%d", COMPARE_HISTORY(target));
+	else
+		/* Times of day without a zone may be off by one: better keep a row too many. */
+		appendStringInfo(sql, "(($%d AT TIME ZONE 'UTC') OPERATOR(pg_catalog.+) interval '1 day')",
+						 COMPARE_HISTORY(target));
+	appendStringInfo(sql, " OR t.%s IS NULL", cursor);
+	if (apply->sync->initial_filter != NULL)
+		appendStringInfo(sql, " OR (%s)", apply->sync->initial_filter);
+	appendStringInfoChar(sql, ')');
+}
+
+const TargetColumn *
+compare_ordered_column(const Target *target, const PageRange *range, int at)
+{
+	QueryOrder *order = list_nth(range->order, at);
+
+	for (int i = 0; i < target->nsource; i++)
+	{
+		SourceColumn *remote = target->columns[i].remote;
+
+		if (remote == order->column ||
+			(!remote->display && pg_strcasecmp(remote->name, order->column->name) == 0))
+			return &target->columns[i];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("target %s has no column for \"%s\", by which its source is read", target->name,
+					order->column->name)));
+}
+
+/* A bound's value as the column's type; canonical texts of moments are UTC. */
+char *
+sql_bound_value(const TargetColumn *column, int parameter, int at)
+{
+	int32 typmod = column->typmod;
+	Oid	  type = getBaseTypeAndTypmod(column->type, &typmod);
+
+	if (type == TIMESTAMPTZOID)
+		return psprintf("(($%d)[%d]::pg_catalog.timestamp AT TIME ZONE 'UTC')", parameter, at + 1);
+	return psprintf("($%d)[%d]::%s%s", parameter, at + 1, sql_type(type, -1),
+					type_is_collatable(type) ? " COLLATE pg_catalog.\"C\"" : "");
+}
+
+/* One step of an order in which NULLs come last. */
+static void
+sql_bound_step(StringInfo sql, const TargetColumn *column, const char *value, const char *op,
+			   bool bound_is_null)
+{
+	const char *name = quote_identifier(column->name);
+
+	if (strcmp(op, "=") == 0 && bound_is_null)
+		appendStringInfo(sql, "t.%s IS NULL", name);
+	else if (strcmp(op, "=") == 0)
+		appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.=) %s", name, value);
+	else if (strcmp(op, ">") == 0 && bound_is_null)
+		appendStringInfoString(sql, "false");
+	else if (strcmp(op, ">") == 0)
+		appendStringInfo(sql, "(t.%s OPERATOR(pg_catalog.>) %s OR t.%s IS NULL)", name, value, name);
+	else if (bound_is_null)
+		appendStringInfo(sql, "t.%s IS NOT NULL", name);
+	else
+		appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.<) %s", name, value);
+}
+
+/*
+ * The first column alone, as an index takes it; the steps say the rest.  NULLs
+ * come last: behind any lower bound, and beyond any upper one.
+ */
+static void
+sql_bound_of_first(StringInfo sql, const TargetColumn *column, bool low, const char *bound, int parameter)
+{
+	if (bound != NULL && !(low && column->nullable))
+		appendStringInfo(sql, " AND t.%s OPERATOR(pg_catalog.%s) %s", quote_identifier(column->name),
+						 low ? ">=" : "<=", sql_bound_value(column, parameter, 0));
+}
+
+/* Column by column, where NULLs are possible. */
+static void
+sql_bound_by_steps(StringInfo sql, const Target *target, const PageRange *range, bool low,
+				   const char **bounds, int n, int parameter)
+{
+	sql_bound_of_first(sql, compare_ordered_column(target, range, 0), low, bounds[0], parameter);
+	appendStringInfoString(sql, " AND (");
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfoString(sql, i == 0 ? "(" : " OR (");
+		for (int j = 0; j <= i; j++)
+		{
+			const TargetColumn *column = compare_ordered_column(target, range, j);
+
+			if (j > 0)
+				appendStringInfoString(sql, " AND ");
+			sql_bound_step(sql, column, sql_bound_value(column, parameter, j),
+						   j < i ? "=" : (low ? ">" : "<"), bounds[j] == NULL);
+		}
+		appendStringInfoChar(sql, ')');
+	}
+	for (int j = 0; j < n && !low; j++)
+	{
+		const TargetColumn *column = compare_ordered_column(target, range, j);
+
+		appendStringInfoString(sql, j == 0 ? " OR (" : " AND ");
+		sql_bound_step(sql, column, sql_bound_value(column, parameter, j), "=", bounds[j] == NULL);
+	}
+	appendStringInfoString(sql, low ? ")" : "))");
+}
+
+/* As a comparison of rows, which an index on the key takes. */
+static void
+sql_bound_as_row(StringInfo sql, const Target *target, const PageRange *range, bool low, int n,
+				 int parameter)
+{
+	StringInfoData columns, values;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (int i = 0; i < n; i++)
+	{
+		const TargetColumn *column = compare_ordered_column(target, range, i);
+		const char		   *separator = i > 0 ? ", " : "";
+
+		appendStringInfo(&columns, "%st.%s", separator, quote_identifier(column->name));
+		appendStringInfo(&values, "%s%s", separator, sql_bound_value(column, parameter, i));
+	}
+	appendStringInfo(sql, " AND (%s) OPERATOR(pg_catalog.%s) (%s)", columns.data,
+					 low ? ">" : "<=", values.data);
+}
+
+void
+sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low)
+{
+	int			 n = low ? range->nlow : range->nhigh;
+	const char **bounds = low ? range->low : range->high;
+	int			 parameter = low ? COMPARE_LOW(target) : COMPARE_HIGH(target);
+	bool		 nullable = false;
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+		nullable = nullable || compare_ordered_column(target, range, i)->nullable || bounds[i] == NULL;
+	if (nullable)
+		sql_bound_by_steps(sql, target, range, low, bounds, n, parameter);
+	else
+		sql_bound_as_row(sql, target, range, low, n, parameter);
+}
+
+void
+sql_in_range(StringInfo sql, const Apply *apply, const PageRange *range)
+{
+	sql_scope(sql, apply);
+	sql_bound(sql, apply->target, range, true);
+	sql_bound(sql, apply->target, range, false);
+	sql_not_deleted(sql, apply);
+}
+
+/*
+ * sql_same_key
+ *		The page's row with t's key.  As records, where NULL equals NULL and which
+ *		can be hashed.
+ */
+void
+sql_same_key(StringInfo sql, const Target *target)
+{
+	StringInfoData columns, values;
+	const char	  *separator = "";
+
+	if (!target->nullable_key)
+	{
+		sql_key_join(sql, target, 0);
+		return;
+	}
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		const TargetColumn *column = &target->columns[i];
+		char			   *type;
+
+		if (!column->key)
+			continue;
+		type = sql_type(getBaseType(column->type), -1);
+		appendStringInfo(&columns, "%st.%s::%s", separator, quote_identifier(column->name), type);
+		appendStringInfo(&values, "%ss.c%d::%s", separator, i + 1, type);
+		separator = ", ";
+	}
+	appendStringInfo(sql,
+					 "ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.=) ROW(%s)::pg_catalog.record",
+					 columns.data, values.data);
+}
+
+void
+sql_not_in_page(StringInfo sql, const Target *target)
+{
+	appendStringInfoString(sql, " AND NOT EXISTS (SELECT FROM ");
+	sql_page(sql, target);
+	appendStringInfoString(sql, " WHERE ");
+	sql_same_key(sql, target);
+	appendStringInfoChar(sql, ')');
+}
+
+/* ---------------------------------------------------------------------
+ * Running
+ * ---------------------------------------------------------------------
+ */
+
+static Datum
+bounds_array(const char **bounds, int n)
+{
+	Datum *elems = palloc(sizeof(Datum) * Max(1, n));
+	bool  *nulls = palloc(sizeof(bool) * Max(1, n));
+	int	   lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = bounds[i] == NULL;
+		elems[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(bounds[i]);
+	}
+	return PointerGetDatum(
+		construct_md_array(elems, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * compare_execute
+ *		Run a statement over a page and its range; connected to SPI, as owner.
+ */
+void
+compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
+				const PageRange *range, TimestampTz before)
+{
+	static const Oid more[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID};
+	const Target *target = apply->target;
+	RowSet		  set;
+	char		 *nulls;
+	Datum		 *values;
+
+	if (rows != NULL)
+		rowset_whole(rows, &set);
+	values = page_values(apply, rows ? &set : NULL, COMPARE_NMORE, &nulls);
+	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
+	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
+	if (range != NULL)
+	{
+		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
+		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
+	}
+	else
+		nulls[COMPARE_LOW(target) - 1] = nulls[COMPARE_HIGH(target) - 1] = 'n';
+	statement_execute(apply, statement_get(apply, sql, kind, COMPARE_NMORE, more), values, nulls);
+}

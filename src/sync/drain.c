@@ -1,0 +1,537 @@
+/*-------------------------------------------------------------------------
+ *
+ * drain.c
+ *		A run of a drain.
+ *
+ *	owed acknowledgements ─▶ intent ─▶ GET ─▶ land, batch by batch ─▶ complete
+ *	                                    │              │                 │
+ *	                                    ▼              ▼                 ▼
+ *	                              untouched: as     torn: told to    acknowledge
+ *	                              if not asked      an operator      and strike off
+ *
+ * What an answer hands out is gone at the other side when it begins, so that
+ * the intent is committed before it is asked for: an answer that is neither
+ * landed nor torn when the next run begins was cut off by a crash.  Rows of a
+ * torn answer stay where they were landed; they are not acknowledged, because
+ * an acknowledgement may cover rows that never came.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "event/event.h"
+#include "makini.h"
+#include "sync/drain.h"
+
+/* How often a batch is tried that only others stood in the way of. */
+#define MAX_TRIES 5
+
+/* One run's state between its transactions. */
+typedef struct Draining
+{
+	Run			 *run;
+	Drain		 *drain;
+	MemoryContext cxt; /* of one batch */
+	Feed		 *feed;
+	FeedBatch	 *batch;
+	bool		  wait_for_answer; /* what is owed has to wait for the next answer */
+	int64		  answer_id;	   /* to be torn */
+	const char	 *reason;		   /* why */
+	char		 *window_from;	   /* of a torn answer */
+	char		 *window_to;
+	int64		  rows; /* of it that have landed */
+} Draining;
+
+/* ---------------------------------------------------------------------
+ * Statements about answers
+ * ---------------------------------------------------------------------
+ */
+
+/* A statement about this sync ($1) and an answer ($2), with a text ($3). */
+static void
+execute(const Draining *state, const char *statement, int64 answer_id, const char *text)
+{
+	Oid	  types[3] = {INT8OID, INT8OID, TEXTOID};
+	Datum values[3];
+
+	values[0] = Int64GetDatum(state->run->sync->sync_id);
+	values[1] = Int64GetDatum(answer_id);
+	values[2] = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
+	SPI_execute_with_args(statement, 3, types, values, text != NULL ? NULL : "  n", false, 0);
+}
+
+static int64
+result_int64(uint64 row, int column, bool *isnull)
+{
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+
+	return *isnull ? 0 : DatumGetInt64(value);
+}
+
+static void
+note_intent(void *arg)
+{
+	Draining	*state = arg;
+	MakiniRights saved;
+	bool		 isnull;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"INSERT INTO makini._drain_answer (sync_id, run_id, redelivers)"
+			" SELECT $1, $2, $3::boolean RETURNING answer_id",
+			state->run->run_id, state->drain->redelivers ? "true" : "false");
+	state->drain->answer_id = result_int64(0, 1, &isnull);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* Nothing was handed out. */
+static void
+note_untouched(void *arg)
+{
+	Draining	*state = arg;
+	MakiniRights saved;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"UPDATE makini._drain_answer SET landed_at = clock_timestamp(), error = $3"
+			" WHERE sync_id = $1 AND answer_id = $2",
+			state->drain->answer_id, state->reason);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/*
+ * The whole answer has landed.  What earlier ones lost came with it, where the
+ * other side gives rows again.
+ */
+static void
+note_landed(void *arg)
+{
+	Draining	*state = arg;
+	MakiniRights saved;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"UPDATE makini._drain_answer SET landed_at = clock_timestamp()"
+			" WHERE sync_id = $1 AND answer_id = $2 AND $3::text IS NULL",
+			state->drain->answer_id, NULL);
+	execute(state,
+			"UPDATE makini._drain_answer SET resolved_at = clock_timestamp(), resolution = $3"
+			" WHERE sync_id = $1 AND answer_id < $2 AND redelivers"
+			" AND torn_at IS NOT NULL AND resolved_at IS NULL",
+			state->drain->answer_id, "its rows came again");
+	execute(state,
+			"DELETE FROM makini._drain_answer a WHERE sync_id = $1 AND answer_id < $2"
+			" AND coalesce(resolved_at, landed_at) < now() - $3::interval"
+			" AND NOT EXISTS (SELECT FROM makini._owed o WHERE o.answer_id = a.answer_id)",
+			state->drain->answer_id, "30 days");
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* ---------------------------------------------------------------------
+ * Torn answers
+ * ---------------------------------------------------------------------
+ */
+
+/* The rows of a torn answer wait for a person, or for coming again. */
+static void
+mark_torn_rows(const Drain *drain, int64 run_id, int64 first, int64 last)
+{
+	Oid	  types[3] = {INT8OID, INT8OID, INT8OID};
+	Datum values[3] = {Int64GetDatum(run_id), Int64GetDatum(first), Int64GetDatum(last)};
+
+	for (int i = 0; i < drain->ntargets; i++)
+	{
+		const DrainTarget *target = &drain->targets[i];
+		TargetRights	   saved;
+
+		rights_of_target(target->owner, &saved);
+		SPI_connect();
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'manual' WHERE %s BETWEEN $2 AND $3"
+									   " AND _run_id = $1 AND _ack = 'owed'",
+									   target->name, target->child ? "_parent_row_id" : "_row_id"),
+							  3, types, values, NULL, false, 0);
+		SPI_finish();
+		rights_of_target_restore(&saved);
+	}
+}
+
+static void
+append_member(StringInfo out, const char *name, const char *value)
+{
+	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
+	escape_json(out, name);
+	appendStringInfoChar(out, ':');
+	if (value != NULL)
+		escape_json(out, value);
+	else
+		appendStringInfoString(out, "null");
+}
+
+static char *
+lost_message(const Draining *state)
+{
+	return psprintf("feed \"%s\" handed out rows that did not arrive: %s", state->drain->entity->name,
+					state->reason);
+}
+
+static char *
+lost_hint(const Draining *state)
+{
+	return psprintf("Rows handed out between %s and %s may be lost. Have an operator of the remote side send "
+					"them again, then note it with SELECT makini.resolve_drain(" INT64_FORMAT ", 'resent').",
+					state->window_from, state->window_to, state->run->sync->sync_id);
+}
+
+/* Only an operator of the other side can bring back what was lost. */
+static void
+raise_lost(const Draining *state)
+{
+	StringInfoData data;
+	const Sync	  *sync = state->run->sync;
+	bool		   raised;
+	Event		   event = {.type = "system.error", .connection = &sync->connection, .owner = sync->owner};
+
+	initStringInfo(&data);
+	append_member(&data, "component", "drain");
+	append_member(&data, "code", "answer_torn");
+	append_member(&data, "message", lost_message(state));
+	append_member(&data, "hint", lost_hint(state));
+	append_member(&data, "connection", state->run->conn->server_name);
+	appendStringInfo(&data, ",\"affected\":[{\"sync_id\":" INT64_FORMAT ",\"source\":", sync->sync_id);
+	escape_json(&data, sync->source_name);
+	appendStringInfoString(&data, "}],\"window\":{\"from\":");
+	escape_json(&data, state->window_from);
+	appendStringInfoString(&data, ",\"to\":");
+	escape_json(&data, state->window_to);
+	appendStringInfoString(&data, "},\"count\":1,\"first_seen\":");
+	escape_json(&data, state->window_to);
+	appendStringInfoChar(&data, '}');
+	event.data = data.data;
+	event.key = psprintf("drain:" INT64_FORMAT, sync->sync_id);
+	event.dedupe_key =
+		psprintf("drain:" INT64_FORMAT ":answer:" INT64_FORMAT, sync->sync_id, state->answer_id);
+	(void) event_raise(&event, &raised);
+}
+
+static char *
+result_text(int column)
+{
+	char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+
+	return text == NULL ? pstrdup("") : text;
+}
+
+/* Note that an answer broke off, and tell who has to know. */
+static void
+tear(void *arg)
+{
+	Draining	 *state = arg;
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	bool		  isnull, marked, redelivers;
+	int64		  run_id, first, last;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"UPDATE makini._drain_answer SET torn_at = clock_timestamp(), error = $3"
+			" WHERE sync_id = $1 AND answer_id = $2"
+			" RETURNING run_id, first_row_id, last_row_id, rows, redelivers,"
+			" makini._utc_text(requested_at), makini._utc_text(coalesce(progressed_at, clock_timestamp()))",
+			state->answer_id, state->reason);
+	run_id = result_int64(0, 1, &isnull);
+	first = result_int64(0, 2, &isnull);
+	last = result_int64(0, 3, &isnull);
+	marked = !isnull;
+	state->rows = result_int64(0, 4, &isnull);
+	redelivers =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &isnull));
+	state->window_from = MemoryContextStrdup(caller, result_text(6));
+	state->window_to = MemoryContextStrdup(caller, result_text(7));
+	SPI_finish();
+	makini_rights_restore(&saved);
+	if (marked)
+		mark_torn_rows(state->drain, run_id, first, last);
+	if (!redelivers)
+		raise_lost(state);
+	PopActiveSnapshot();
+}
+
+/* What the caller hears of an answer that broke off. */
+static ErrorData *
+tear_for(Draining *state, ErrorData *error)
+{
+	ErrorData *trouble;
+
+	state->answer_id = state->drain->answer_id;
+	state->reason = error->message;
+	trouble = run_attempt(tear, state);
+	run_commit();
+	if (trouble != NULL)
+		return error;
+	error->detail =
+		psprintf("%s%sThe answer broke off; " INT64_FORMAT " rows of it have landed and are not acknowledged.",
+				 error->detail != NULL ? error->detail : "", error->detail != NULL ? " " : "",
+				 state->rows);
+	if (!state->drain->redelivers)
+		error->hint = lost_hint(state);
+	return error;
+}
+
+/* ---------------------------------------------------------------------
+ * What earlier runs left behind
+ * ---------------------------------------------------------------------
+ */
+
+/* An answer that is neither landed nor torn: whoever asked for it is no more. */
+static void
+find_crashed(void *arg)
+{
+	Draining	*state = arg;
+	MakiniRights saved;
+	bool		 isnull;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"SELECT answer_id FROM makini._drain_answer WHERE sync_id = $1 AND answer_id > $2"
+			" AND landed_at IS NULL AND torn_at IS NULL AND $3::text IS NULL"
+			" ORDER BY answer_id LIMIT 1",
+			0, NULL);
+	state->answer_id = SPI_processed > 0 ? result_int64(0, 1, &isnull) : 0;
+	SPI_finish();
+	makini_rights_restore(&saved);
+	if (state->answer_id == 0)
+		return;
+	state->reason = "its run ended before all of it had been stored";
+	tear(state);
+	ereport(WARNING,
+			(errmsg("an answer of feed \"%s\" was cut off by the end of the session or server",
+					state->drain->entity->name),
+			 errdetail(INT64_FORMAT " rows of it have landed.", state->rows),
+			 state->drain->redelivers ? errhint("The remote side hands out the others again.") :
+										errhint("%s", lost_hint(state))));
+}
+
+/*
+ * While rows of a torn answer will come again, acknowledging others of the same
+ * key would take them away.
+ */
+static void
+look_at_last(void *arg)
+{
+	Draining	*state = arg;
+	MakiniRights saved;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	execute(state,
+			"SELECT FROM makini._drain_answer WHERE sync_id = $1 AND answer_id > $2 AND redelivers"
+			" AND torn_at IS NOT NULL AND resolved_at IS NULL AND $3::text IS NULL LIMIT 1",
+			0, NULL);
+	state->wait_for_answer = SPI_processed > 0;
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+static ErrorData *
+settle_past(Draining *state)
+{
+	ErrorData *error;
+
+	do
+	{
+		error = run_attempt(find_crashed, state);
+		run_commit();
+	} while (error == NULL && state->answer_id != 0);
+	if (error == NULL)
+	{
+		error = run_attempt(look_at_last, state);
+		run_commit();
+	}
+	if (error == NULL && !state->wait_for_answer)
+		error = owed_send(state->drain, 0);
+	return error;
+}
+
+/* ---------------------------------------------------------------------
+ * The answer
+ * ---------------------------------------------------------------------
+ */
+
+static void
+open_feed(void *arg)
+{
+	Draining *state = arg;
+
+	state->feed =
+		state->run->conn->connector->feed_open(state->run->conn, state->drain->entity);
+}
+
+static void
+next_batch(void *arg)
+{
+	Draining *state = arg;
+
+	state->batch = state->run->conn->connector->feed_next(state->feed);
+}
+
+static void
+land(void *arg)
+{
+	Draining	 *state = arg;
+	MemoryContext old = MemoryContextSwitchTo(state->cxt);
+
+	MemoryContextReset(state->cxt);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	land_batch(state->drain, state->batch);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+}
+
+static ErrorData *
+land_or_try_again(Draining *state)
+{
+	Counters   before = state->run->counters;
+	ErrorData *error;
+
+	for (int try = 1;; try++)
+	{
+		error = run_attempt(land, state);
+		if (error == NULL)
+			break;
+		state->run->counters = before;
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK || try == MAX_TRIES)
+			break;
+	}
+	run_commit();
+	progress_rows(state->run->counters.read);
+	progress_notice(state->run->sync);
+	return error;
+}
+
+static ErrorData *
+fetch(Draining *state)
+{
+	ErrorData *error;
+
+	InvalidateCatalogSnapshot();
+	progress_wait(true);
+	error = run_attempt(next_batch, state);
+	progress_wait(false);
+	return error;
+}
+
+/* Land all that comes; untouched: nothing was handed out. */
+static ErrorData *
+land_answer(Draining *state, bool *untouched)
+{
+	ErrorData *error = run_attempt(open_feed, state);
+
+	*untouched = error != NULL;
+	while (error == NULL)
+	{
+		error = fetch(state);
+		if (error != NULL)
+			*untouched = state->run->conn->connector->feed_untouched(state->feed);
+		else if (state->batch == NULL)
+			return NULL;
+		else
+			error = land_or_try_again(state);
+	}
+	return error;
+}
+
+/* ---------------------------------------------------------------------
+ * Runs
+ * ---------------------------------------------------------------------
+ */
+
+static void
+open_drain(void *arg)
+{
+	Draining	 *state = arg;
+	MemoryContext old = MemoryContextSwitchTo(state->run->cxt);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	state->drain = drain_open(state->run);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+}
+
+/* A step in a transaction of its own. */
+static ErrorData *
+do_step(Draining *state, RunStep step)
+{
+	ErrorData *error = run_attempt(step, state);
+
+	run_commit();
+	return error;
+}
+
+static ErrorData *
+take_answer(Draining *state)
+{
+	bool	   untouched;
+	ErrorData *trouble;
+	ErrorData *error = do_step(state, note_intent);
+
+	if (error != NULL)
+		return error;
+	progress_phase(PHASE_READING);
+	error = land_answer(state, &untouched);
+	if (error == NULL)
+		return do_step(state, note_landed);
+	if (!untouched)
+		return tear_for(state, error);
+	state->reason = error->message;
+	trouble = do_step(state, note_untouched);
+	return trouble != NULL ? trouble : error;
+}
+
+static ErrorData *
+drain(Draining *state)
+{
+	ErrorData *error = do_step(state, open_drain);
+
+	if (error == NULL)
+		error = settle_past(state);
+	if (error == NULL)
+		error = take_answer(state);
+	if (error != NULL)
+		return error;
+
+	/* what is older was tried just now */
+	return owed_send(state->drain, state->wait_for_answer ? 0 : state->drain->answer_id);
+}
+
+ErrorData *
+drain_run(Run *run)
+{
+	Draining	  state = {.run = run};
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	ErrorData	 *error;
+
+	state.cxt = AllocSetContextCreate(run->cxt, "makini drained batch", ALLOCSET_DEFAULT_SIZES);
+	error = drain(&state);
+	if (state.feed != NULL)
+		run->conn->connector->feed_close(state.feed);
+	MemoryContextDelete(state.cxt);
+	MemoryContextSwitchTo(old);
+	return error;
+}

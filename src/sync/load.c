@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * load.c
+ *		The work that a run does, as makini._load keeps it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "makini.h"
+#include "sync/load.h"
+
+static const char *const mode_names[] = {
+	[RUN_INITIAL] = "initial", [RUN_INCREMENTAL] = "incremental", [RUN_FULL] = "full",
+	[RUN_DRAIN] = "drain",	   [RUN_VERIFY] = "verify",
+};
+
+const char *
+run_mode_name(RunMode mode)
+{
+	return mode_names[mode];
+}
+
+const char *
+run_lane_name(RunLane lane)
+{
+	return lane == LANE_BACKFILL ? "backfill" : "incremental";
+}
+
+static RunMode
+mode_of(const char *name)
+{
+	for (int i = 0; i < lengthof(mode_names); i++)
+	{
+		if (strcmp(mode_names[i], name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED), errmsg("a load has the unknown mode \"%s\"", name)));
+}
+
+static int64
+int64_at(int column, int64 otherwise)
+{
+	bool  isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+static char *
+text_at(int column, MemoryContext cxt)
+{
+	char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+
+	return text == NULL ? NULL : MemoryContextStrdup(cxt, text);
+}
+
+static List *
+names_at(int column, MemoryContext cxt)
+{
+	bool		  isnull;
+	Datum		  array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	MemoryContext old;
+	Datum		 *names;
+	int			  n;
+	List		 *list = NIL;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names,
+					  NULL, &n);
+	old = MemoryContextSwitchTo(cxt);
+	for (int i = 0; i < n; i++)
+		list = lappend(list, pstrdup(NameStr(*DatumGetName(names[i]))));
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
+/*
+ * load_find
+ *		The unfinished load of a lane, NULL where there is none.
+ */
+Load *
+load_find(int64 sync_id, RunLane lane)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	Oid			  types[] = {INT8OID, TEXTOID};
+	Datum		  values[2];
+	Load		 *load = NULL;
+
+	values[0] = Int64GetDatum(sync_id);
+	values[1] = CStringGetTextDatum(run_lane_name(lane));
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("SELECT mode, window_from, window_to, position, phase::bigint, started_at,"
+						  " rows_expected, rows_done, check_id, was_empty::int::bigint, columns"
+						  " FROM makini._load WHERE sync_id = $1 AND lane = $2",
+						  lengthof(types), types, values, NULL, true, 1);
+	if (SPI_processed == 1)
+	{
+		load = SPI_palloc(sizeof(Load));
+		memset(load, 0, sizeof(Load));
+		load->sync_id = sync_id;
+		load->lane = lane;
+		load->mode = mode_of(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+		load->window_from = int64_at(2, 0);
+		load->window_to = int64_at(3, 0);
+		load->position = text_at(4, caller);
+		load->phase = int64_at(5, 0);
+		load->started_at = int64_at(6, 0);
+		load->rows_expected = int64_at(7, -1);
+		load->rows_done = int64_at(8, 0);
+		load->check_id = int64_at(9, 0);
+		load->was_empty = int64_at(10, 0) != 0;
+		load->columns = names_at(11, caller);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return load;
+}
+
+#define LOAD_VALUES 12
+
+/* Saved with every page, so the plan is kept. */
+static void
+execute(SPIPlanPtr *plan, const char *statement, const Load *load)
+{
+	Oid			 types[LOAD_VALUES] = {INT8OID, TEXTOID, TEXTOID,		 TIMESTAMPTZOID, TIMESTAMPTZOID,
+									   TEXTOID, INT4OID, TIMESTAMPTZOID, INT8OID,		 INT8OID,
+									   INT8OID, BOOLOID};
+	MakiniRights saved;
+	Datum		 values[LOAD_VALUES];
+	char		 nulls[LOAD_VALUES];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(load->sync_id);
+	values[1] = CStringGetTextDatum(run_lane_name(load->lane));
+	values[2] = CStringGetTextDatum(run_mode_name(load->mode));
+	values[3] = TimestampTzGetDatum(load->window_from);
+	nulls[3] = load->window_from == 0 ? 'n' : ' ';
+	values[4] = TimestampTzGetDatum(load->window_to);
+	nulls[4] = load->window_to == 0 ? 'n' : ' ';
+	values[5] = load->position == NULL ? (Datum) 0 : CStringGetTextDatum(load->position);
+	nulls[5] = load->position == NULL ? 'n' : ' ';
+	values[6] = Int32GetDatum(load->phase);
+	values[7] = TimestampTzGetDatum(load->started_at);
+	values[8] = Int64GetDatum(load->rows_expected);
+	nulls[8] = load->rows_expected < 0 ? 'n' : ' ';
+	values[9] = Int64GetDatum(load->rows_done);
+	values[10] = Int64GetDatum(load->check_id);
+	nulls[10] = load->check_id == 0 ? 'n' : ' ';
+	values[11] = BoolGetDatum(load->was_empty);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	if (*plan == NULL)
+	{
+		*plan = SPI_prepare(statement, LOAD_VALUES, types);
+		SPI_keepplan(*plan);
+	}
+	SPI_execute_plan(*plan, values, nulls, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+void
+load_insert(Load *load)
+{
+	static SPIPlanPtr plan;
+
+	load->started_at = GetCurrentTimestamp();
+	execute(&plan,
+			"INSERT INTO makini._load (sync_id, lane, mode, window_from, window_to, position, phase,"
+			" started_at, rows_expected, rows_done, check_id, was_empty)"
+			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+			load);
+}
+
+void
+load_save(const Load *load)
+{
+	static SPIPlanPtr plan;
+
+	execute(&plan,
+			"UPDATE makini._load SET mode = $3, window_from = $4, window_to = $5, position = $6,"
+			" phase = $7, started_at = $8, rows_expected = $9, rows_done = $10, check_id = $11,"
+			" was_empty = $12 WHERE sync_id = $1 AND lane = $2",
+			load);
+}
+
+void
+load_delete(const Load *load)
+{
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, TEXTOID};
+	Datum		 values[2];
+
+	values[0] = Int64GetDatum(load->sync_id);
+	values[1] = CStringGetTextDatum(run_lane_name(load->lane));
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("DELETE FROM makini._load WHERE sync_id = $1 AND lane = $2", 2, types,
+						  values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}

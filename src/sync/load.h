@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * load.h
+ *		The work that a run does, and the account it gives of it.
+ *
+ * A load is what has been begun and not finished: a window of the source, and
+ * how far it has been read.  A run works on one load; when it dies, the next
+ * run of that lane takes the load up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MAKINI_LOAD_H
+#define MAKINI_LOAD_H
+
+#include "postgres.h"
+
+#include "sync/sync.h"
+
+/* A row of makini._load.  Times are 0, texts NULL where NULL. */
+typedef struct Load
+{
+	int64		sync_id;
+	RunLane		lane;
+	RunMode		mode;
+	TimestampTz window_from;
+	TimestampTz window_to;
+	char	   *position; /* left to read of the present phase; NULL: all of it */
+	int			phase;	  /* which of the load's queries */
+	TimestampTz started_at;
+	int64		rows_expected; /* -1: not known */
+	int64		rows_done;
+	int64		check_id;
+	bool		was_empty; /* the target, when the load began */
+	List	   *columns;   /* of char *: all that is read, of rows that are there; NIL: everything */
+} Load;
+
+/* NULL where nothing has been begun.  In CurrentMemoryContext. */
+extern Load *load_find(int64 sync_id, RunLane lane);
+extern void	 load_insert(Load *load);
+extern void	 load_save(const Load *load);
+extern void	 load_delete(const Load *load);
+
+extern const char *run_mode_name(RunMode mode);
+extern const char *run_lane_name(RunLane lane);
+
+/* ---- the account: makini._sync_run ---- */
+
+/* Calls runs that nobody works on any more failed; to be called with the lane's lock. */
+extern void	 account_bury(int64 sync_id, RunLane lane);
+extern int64 account_open(const Sync *sync, const Load *load);
+extern void	 account_save(int64 run_id, const Load *load, const Counters *counters,
+						  const RemoteUsage *usage);
+
+/*
+ * account_close
+ *		Say how a run ended and raise the event of it; error is NULL where it
+ *		went well.
+ */
+extern void account_close(const Sync *sync, int64 run_id, const char *status, const ErrorData *error);
+
+#endif /* MAKINI_LOAD_H */

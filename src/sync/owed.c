@@ -1,0 +1,574 @@
+/*-------------------------------------------------------------------------
+ *
+ * owed.c
+ *		Acknowledgements: what is owed for rows that have landed, until the other
+ *		side has taken it.
+ *
+ * They are noted in the transaction that lands the rows, sent between
+ * transactions, and struck off in the next: after a crash in between they are
+ * sent again, which the other side takes for nothing new.
+ *
+ * A key may cover several rows, of several answers.  So only answers that have
+ * landed as a whole are acknowledged, all rows of a key at once, and none while
+ * somebody has still to decide about another row of the same key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "makini.h"
+#include "sync/control.h"
+#include "sync/drain.h"
+#include "sync/schema_change.h"
+
+PG_FUNCTION_INFO_V1(makini_acknowledge);
+PG_FUNCTION_INFO_V1(makini_resolve_drain);
+
+/* How many are read and sent at a time. */
+#define CHUNK "10000"
+
+/* Some of what is owed, on its way. */
+typedef struct Chunk
+{
+	Drain			*drain;
+	MemoryContext	 cxt;
+	int64			 after; /* only keys whose hash is above this */
+	bool			 blocked; /* some may have to wait for others of their key */
+	int64			 answer;  /* only those of this answer, 0: all */
+	int				 n;
+	int64			*row_ids;
+	Acknowledgement *acknowledgements;
+	const ErrorData *error; /* why those that are not done are not */
+} Chunk;
+
+/* ---------------------------------------------------------------------
+ * Owing
+ * ---------------------------------------------------------------------
+ */
+
+/* Equal keys, equal hashes, on any machine. */
+static int64
+hash_of_key(char **key, int n)
+{
+	uint64 hash = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *text = key[i] != NULL ? key[i] : "";
+
+		hash = hash_combine64(hash, DatumGetUInt64(hash_any_extended((const unsigned char *) text,
+																	  (int) strlen(text), i)));
+	}
+	return (int64) hash;
+}
+
+static Datum
+key_array(char **key, int n)
+{
+	Datum *values = palloc(sizeof(Datum) * n);
+	bool  *nulls = palloc(sizeof(bool) * n);
+	int	   lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = key[i] == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(key[i]);
+	}
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Rows that could not be written go back as errors where the drain says so. */
+static bool
+is_refused(const Drain *drain, const OwedRow *row)
+{
+	return row->reason != NULL && drain->refuse_rejected;
+}
+
+/* Keys travel as texts of arrays: arrays of arrays would have to be of one shape. */
+static char *
+key_text(char **key, int n)
+{
+	static FmgrInfo output;
+
+	if (output.fn_oid == InvalidOid)
+		fmgr_info_cxt(F_ARRAY_OUT, &output, TopMemoryContext);
+	return OutputFunctionCall(&output, key_array(key, n));
+}
+
+void
+owed_insert(const Drain *drain, const OwedRow *rows, int n)
+{
+	Oid	  types[] = {INT8OID, INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID,
+					 TEXTARRAYOID};
+	Datum values[lengthof(types)];
+	Datum *ids = palloc(sizeof(Datum) * Max(1, n));
+	Datum *keys = palloc(sizeof(Datum) * Max(1, n));
+	Datum *hashes = palloc(sizeof(Datum) * Max(1, n));
+	Datum *accepted = palloc(sizeof(Datum) * Max(1, n));
+	bool  *undecided = palloc(sizeof(bool) * Max(1, n));
+	Datum *messages = palloc(sizeof(Datum) * Max(1, n));
+	int	   lower = 1;
+	MakiniRights saved;
+
+	for (int i = 0; i < n; i++)
+	{
+		bool refused = is_refused(drain, &rows[i]);
+
+		ids[i] = Int64GetDatum(rows[i].row_id);
+		keys[i] = CStringGetTextDatum(key_text(rows[i].key, drain->nkeys));
+		hashes[i] = Int64GetDatum(hash_of_key(rows[i].key, drain->nkeys));
+		accepted[i] = BoolGetDatum(!refused);
+		undecided[i] = !refused && drain->mode == ACK_MANUAL;
+		messages[i] = CStringGetTextDatum(refused ? rows[i].reason : "");
+	}
+	values[0] = Int64GetDatum(drain->sync->sync_id);
+	values[1] = Int64GetDatum(drain->answer_id);
+	values[2] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[3] = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[4] =
+		PointerGetDatum(construct_array(hashes, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[5] = PointerGetDatum(construct_md_array(accepted, undecided, 1, &n, &lower, BOOLOID, 1,
+												   true, TYPALIGN_CHAR));
+	values[6] = PointerGetDatum(construct_array(messages, n, TEXTOID, -1, false, TYPALIGN_INT));
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("INSERT INTO makini._owed"
+						  " (sync_id, answer_id, row_id, key, key_hash, accepted, message)"
+						  " SELECT $1, $2, u.row_id, u.key::text[], u.key_hash, u.accepted, u.message"
+						  " FROM unnest($3, $4, $5, $6, $7) AS u(row_id, key, key_hash, accepted, message)",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* ---------------------------------------------------------------------
+ * Reading what is to be sent
+ * ---------------------------------------------------------------------
+ */
+
+/* May acknowledgements have to wait for others, or be taken care of by others? */
+static void
+look_for_blocks(void *arg)
+{
+	Chunk		*chunk = arg;
+	MakiniRights saved;
+	Oid			 types[1] = {INT8OID};
+	Datum		 values[1] = {Int64GetDatum(chunk->drain->sync->sync_id)};
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("SELECT FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
+						  " WHERE o.sync_id = $1 AND NOT o.decided"
+						  " AND (o.accepted IS NULL OR a.landed_at IS NULL)",
+						  1, types, values, NULL, true, 1);
+	chunk->blocked = SPI_processed > 0;
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+static void
+take_row(Chunk *chunk, uint64 row)
+{
+	HeapTuple		 tuple = SPI_tuptable->vals[row];
+	TupleDesc		 desc = SPI_tuptable->tupdesc;
+	Acknowledgement *acknowledgement = &chunk->acknowledgements[row];
+	ArrayType		*array;
+	Datum			*keys;
+	bool			*nulls;
+	const char	   **texts;
+	int				 n;
+	bool			 isnull;
+
+	chunk->row_ids[row] = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	array = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 2, &isnull));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &keys, &nulls, &n);
+	texts = MemoryContextAllocZero(chunk->cxt, sizeof(char *) * Max(n, chunk->drain->nkeys));
+	for (int i = 0; i < n; i++)
+		texts[i] =
+			nulls[i] ? NULL : MemoryContextStrdup(chunk->cxt, TextDatumGetCString(keys[i]));
+	acknowledgement->key = texts;
+	acknowledgement->accepted = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+	acknowledgement->message = MemoryContextStrdup(
+		chunk->cxt, TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull)));
+	chunk->after = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
+}
+
+/*
+ * All rows of a key say the same to the other side: it is refused where one of
+ * them is.  The last key's rows all come along.
+ */
+static void
+read_chunk(void *arg)
+{
+	Chunk		*chunk = arg;
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, INT8OID, BOOLOID, INT8OID};
+	Datum		 values[lengthof(types)];
+
+	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
+	values[1] = Int64GetDatum(chunk->after);
+	values[2] = BoolGetDatum(chunk->blocked);
+	values[3] = Int64GetDatum(chunk->answer);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_execute_with_args(
+		"SELECT row_id, key, bool_and(accepted) OVER same,"
+		" coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
+		" FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
+		"  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
+		"  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
+		"  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
+		"   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
+		"   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
+		"  ORDER BY o.key_hash FETCH FIRST " CHUNK " ROWS WITH TIES) AS o"
+		" WINDOW same AS (PARTITION BY key_hash, key) ORDER BY key_hash",
+		lengthof(types), types, values, NULL, true, 0);
+	chunk->n = (int) SPI_processed;
+	chunk->row_ids = MemoryContextAlloc(chunk->cxt, sizeof(int64) * Max(1, chunk->n));
+	chunk->acknowledgements =
+		MemoryContextAllocZero(chunk->cxt, sizeof(Acknowledgement) * Max(1, chunk->n));
+	for (int i = 0; i < chunk->n; i++)
+		take_row(chunk, i);
+	PopActiveSnapshot();
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* ---------------------------------------------------------------------
+ * Sending
+ * ---------------------------------------------------------------------
+ */
+
+static void
+send_chunk(void *arg)
+{
+	Chunk		 *chunk = arg;
+	Drain		 *drain = chunk->drain;
+	List		 *list = NIL;
+	MemoryContext old = MemoryContextSwitchTo(chunk->cxt);
+
+	for (int i = 0; i < chunk->n; i++)
+		list = lappend(list, &chunk->acknowledgements[i]);
+	drain->conn->connector->acknowledge(drain->conn, drain->entity, list);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---------------------------------------------------------------------
+ * Striking off
+ * ---------------------------------------------------------------------
+ */
+
+static Datum
+ids_array(const Chunk *chunk, bool done, const char *error)
+{
+	Datum *ids = palloc(sizeof(Datum) * Max(1, chunk->n));
+	int	   n = 0;
+
+	for (int i = 0; i < chunk->n; i++)
+	{
+		const Acknowledgement *acknowledgement = &chunk->acknowledgements[i];
+
+		if (acknowledgement->done == done && (done || acknowledgement->error == error))
+			ids[n++] = Int64GetDatum(chunk->row_ids[i]);
+	}
+	return PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Note in the tables what became of rows, and of their children. */
+static void
+mark_rows(const Drain *drain, Datum row_ids, const char *word)
+{
+	Oid	  types[2] = {TEXTOID, INT8ARRAYOID};
+	Datum values[2] = {CStringGetTextDatum(word), row_ids};
+
+	for (int i = 0; i < drain->ntargets; i++)
+	{
+		const DrainTarget *target = &drain->targets[i];
+		TargetRights	   saved;
+
+		rights_of_target(target->owner, &saved);
+		SPI_connect();
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = $1 WHERE %s = ANY ($2)", target->name,
+									   target->child ? "_parent_row_id" : "_row_id"),
+							  2, types, values, NULL, false, 0);
+		SPI_finish();
+		rights_of_target_restore(&saved);
+	}
+}
+
+/*
+ * What the other side has taken is owed no longer, and with it all that was
+ * owed by the same key before.
+ */
+static void
+strike_done(const Chunk *chunk)
+{
+	MakiniRights saved;
+	Oid			 types[2] = {INT8OID, INT8ARRAYOID};
+	Datum		 values[2];
+	Datum		 done[2] = {0};
+	MemoryContext caller = CurrentMemoryContext;
+
+	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
+	values[1] = ids_array(chunk, true, NULL);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(
+		"WITH taken AS (SELECT key_hash, key, max(answer_id) AS answer_id, bool_and(accepted) AS accepted"
+		"  FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2) GROUP BY key_hash, key),"
+		" gone AS (DELETE FROM makini._owed o USING taken t WHERE o.sync_id = $1"
+		"  AND o.key_hash = t.key_hash AND o.key = t.key AND o.answer_id <= t.answer_id"
+		"  RETURNING o.row_id, t.accepted)"
+		" SELECT accepted, array_agg(row_id) FROM gone GROUP BY accepted",
+		2, types, values, NULL, false, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool  isnull;
+		Datum accepted = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		Datum ids = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		done[DatumGetBool(accepted)] = PointerGetDatum(DatumGetArrayTypePCopy(ids));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	if (done[true] != 0)
+		mark_rows(chunk->drain, done[true], "done");
+	if (done[false] != 0)
+		mark_rows(chunk->drain, done[false], "refused");
+}
+
+static void
+note_error(const Chunk *chunk, Datum row_ids, const char *error)
+{
+	MakiniRights saved;
+	Oid			 types[3] = {INT8OID, INT8ARRAYOID, TEXTOID};
+	Datum		 values[3];
+
+	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
+	values[1] = row_ids;
+	values[2] = CStringGetTextDatum(error);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._owed SET attempts = attempts + 1, last_error = $3"
+						  " WHERE sync_id = $1 AND row_id = ANY ($2)",
+						  3, types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* What was refused by itself, and what the error that ended the chunk left over. */
+static void
+strike_off(void *arg)
+{
+	Chunk *chunk = arg;
+
+	strike_done(chunk);
+	for (int i = 0; i < chunk->n; i++)
+	{
+		Datum id = Int64GetDatum(chunk->row_ids[i]);
+
+		if (chunk->acknowledgements[i].error != NULL)
+			note_error(chunk,
+					   PointerGetDatum(
+						   construct_array(&id, 1, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)),
+					   chunk->acknowledgements[i].error);
+	}
+	if (chunk->error != NULL)
+		note_error(chunk, ids_array(chunk, false, NULL), chunk->error->message);
+	account_save(chunk->drain->run->run_id, chunk->drain->run->load, &chunk->drain->run->counters,
+				 &chunk->drain->run->usage);
+}
+
+/* Read, send and strike off one chunk; NULL when it went well. */
+static ErrorData *
+send_some(Chunk *chunk)
+{
+	ErrorData *error = run_attempt(read_chunk, chunk);
+	ErrorData *trouble;
+
+	run_commit();
+	if (error != NULL || chunk->n == 0)
+		return error;
+	InvalidateCatalogSnapshot();
+	progress_wait(true);
+	error = run_attempt(send_chunk, chunk);
+	progress_wait(false);
+	chunk->error = error;
+	trouble = run_attempt(strike_off, chunk);
+	run_commit();
+	return error != NULL ? error : trouble;
+}
+
+ErrorData *
+owed_send(Drain *drain, int64 answer_id)
+{
+	Chunk	   chunk = {.drain = drain, .after = PG_INT64_MIN, .answer = answer_id};
+	ErrorData *error;
+
+	if (drain->nkeys == 0)
+		return NULL;
+	progress_phase(PHASE_ACKNOWLEDGING);
+	chunk.cxt = AllocSetContextCreate(CurrentMemoryContext, "makini acknowledgements",
+									  ALLOCSET_DEFAULT_SIZES);
+	error = run_attempt(look_for_blocks, &chunk);
+	run_commit();
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(chunk.cxt);
+		chunk.n = 0;
+		if (error == NULL)
+			error = send_some(&chunk);
+	} while (error == NULL && chunk.n > 0);
+	MemoryContextDelete(chunk.cxt);
+	return error;
+}
+
+/* ---------------------------------------------------------------------
+ * Deciding by hand
+ * ---------------------------------------------------------------------
+ */
+
+/* The rows of the list that are still owed get an answer. */
+static Datum
+decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
+{
+	MakiniRights  saved;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	Oid			  types[4] = {INT8OID, INT8ARRAYOID, BOOLOID, TEXTOID};
+	Datum		  values[4] = {Int64GetDatum(sync_id), row_ids, BoolGetDatum(accepted), message};
+	Datum		  ids = (Datum) 0;
+	bool		  isnull;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("WITH decided AS (UPDATE makini._owed SET accepted = $3, message = $4,"
+						  "  decided = true, last_error = NULL"
+						  "  WHERE sync_id = $1 AND row_id = ANY ($2) RETURNING row_id)"
+						  " SELECT count(*), array_agg(row_id) FROM decided",
+						  4, types, values, NULL, false, 0);
+	*n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (*n > 0)
+	{
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+
+		old = MemoryContextSwitchTo(caller);
+		ids = PointerGetDatum(DatumGetArrayTypePCopy(value));
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return ids;
+}
+
+/* As if the caller had typed it: the tables belong to roles that it is a member of. */
+static void
+mark_decided(int64 sync_id, Datum row_ids)
+{
+	List	 *targets = drain_target_ids(sync_id);
+	Oid		  types[1] = {INT8ARRAYOID};
+	ListCell *lc;
+
+	SPI_connect();
+	foreach(lc, targets)
+	{
+		char *name = relation_full_name(lfirst_oid(lc));
+
+		if (name == NULL)
+			continue;
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed'"
+									   " WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
+									   name, lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
+							  1, types, &row_ids, NULL, false, 0);
+	}
+	SPI_finish();
+}
+
+static void
+refuse_null(FunctionCallInfo fcinfo, int place, const char *argument)
+{
+	if (PG_ARGISNULL(place))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"%s\" must not be null", argument)));
+}
+
+/* A drain that the caller is the owner of. */
+static Sync *
+owned_drain(int64 sync_id)
+{
+	Sync *sync = control_owned_sync(sync_id);
+
+	if (sync->mode != SYNC_DRAIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("sync " INT64_FORMAT " is not a drain", sync_id),
+				 errdetail("Only feeds are acknowledged.")));
+	return sync;
+}
+
+/*
+ * makini_acknowledge
+ *		makini.acknowledge(sync_id, row_ids, accepted, message)
+ */
+Datum
+makini_acknowledge(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"sync_id", "row_ids", "accepted", "message"};
+	Sync					*sync;
+	Datum					 decided;
+	int64					 n;
+
+	for (int i = 0; i < lengthof(names); i++)
+		refuse_null(fcinfo, i, names[i]);
+	sync = owned_drain(PG_GETARG_INT64(0));
+	decided = decide(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2), PG_GETARG_DATUM(3), &n);
+	if (n > 0)
+		mark_decided(sync->sync_id, decided);
+	PG_RETURN_INT64(n);
+}
+
+/*
+ * makini_resolve_drain
+ *		makini.resolve_drain(sync_id, note)
+ */
+Datum
+makini_resolve_drain(PG_FUNCTION_ARGS)
+{
+	Sync		*sync;
+	MakiniRights saved;
+	Oid			 types[2] = {INT8OID, TEXTOID};
+	Datum		 values[2];
+	int64		 n;
+
+	refuse_null(fcinfo, 0, "sync_id");
+	refuse_null(fcinfo, 1, "note");
+	sync = owned_drain(PG_GETARG_INT64(0));
+	values[0] = Int64GetDatum(sync->sync_id);
+	values[1] = PG_GETARG_DATUM(1);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._drain_answer SET resolution = $2, resolved_at = clock_timestamp()"
+						  " WHERE sync_id = $1 AND torn_at IS NOT NULL AND resolved_at IS NULL",
+						  2, types, values, NULL, false, 0);
+	n = (int64) SPI_processed;
+	SPI_finish();
+	makini_rights_restore(&saved);
+	PG_RETURN_INT64(n);
+}

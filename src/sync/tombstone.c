@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * tombstone.c
+ *		Deletes what the source says was deleted.
+ *
+ * Tombstones tell the numbers of deleted records of every type, and numbers of
+ * one type may be in use as those of another.  So the source is asked once more
+ * for those that the target has, and who is not there any more is deleted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "makini.h"
+#include "sync/run.h"
+
+#define ASKED_AT_ONCE 1000
+
+/* What is being found out; in memory of its own, over several transactions. */
+struct Search
+{
+	MemoryContext cxt;
+	const char	 *column;	   /* of the target */
+	bool		  parent;	   /* whose key is the parent's */
+	List		 *candidates;  /* of char *: the target has them */
+	List		 *asked;	   /* of them: in the present question */
+	List		 *found;	   /* of those: the source has them still */
+	Reader		 *reader;
+	bool		  ended;
+	bool		  denied;
+};
+
+static void
+collect_texts(Search *search, const CellPage *page, List **list)
+{
+	MemoryContext old = MemoryContextSwitchTo(search->cxt);
+
+	for (int row = 0; row < page->nrows; row++)
+	{
+		const Cell *cell = &page->cells[(size_t) row * page->ncolumns];
+
+		if (cell->text != NULL)
+			*list = lappend(*list, pnstrdup(cell->text, cell->len));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* ---------------------------------------------------------------------
+ * What was deleted
+ * ---------------------------------------------------------------------
+ */
+
+static void
+open_deleted(Run *run)
+{
+	Search		 *search = run->search;
+	MemoryContext old = MemoryContextSwitchTo(search->cxt);
+	const Source *source = search->parent ? run->source->parent : run->source->table->source;
+
+	search->reader = run->conn->connector->open_deleted(run->conn, source,
+														run->load->window_from - run->sync->lookback);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+take_deleted(Run *run)
+{
+	Search		 *search = run->search;
+	CellPage	 *page = run->conn->connector->next_page(search->reader);
+	List		 *texts = NIL;
+	MemoryContext old;
+
+	search->ended = page == NULL;
+	if (search->ended)
+		return;
+	collect_texts(search, page, &texts);
+	texts = apply_existing(run->apply, search->column, texts);
+	old = MemoryContextSwitchTo(search->cxt);
+	for (int i = 0; i < list_length(texts); i++)
+		search->candidates = lappend(search->candidates, pstrdup(list_nth(texts, i)));
+	MemoryContextSwitchTo(old);
+}
+
+/* ---------------------------------------------------------------------
+ * What is there still
+ * ---------------------------------------------------------------------
+ */
+
+static void
+open_question(Run *run)
+{
+	Search		 *search = run->search;
+	MemoryContext old = MemoryContextSwitchTo(search->cxt);
+
+	search->asked = list_copy(search->candidates);
+	if (list_length(search->asked) > ASKED_AT_ONCE)
+		search->asked = list_truncate(search->asked, ASKED_AT_ONCE);
+	search->candidates = list_copy_tail(search->candidates, list_length(search->asked));
+	search->found = NIL;
+	search->reader = run->conn->connector->open(run->conn,
+												keys_query(run->source, search->parent, search->asked));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+take_found(Run *run)
+{
+	Search		 *search = run->search;
+	CellPage *page = run->conn->connector->next_page(search->reader);
+
+	search->ended = page == NULL;
+	if (!search->ended)
+		collect_texts(search, page, &search->found);
+}
+
+static bool
+contains(List *texts, const char *text)
+{
+	ListCell *lc;
+
+	foreach(lc, texts)
+	{
+		if (strcmp(lfirst(lc), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+delete_gone(Run *run)
+{
+	Search		 *search = run->search;
+	List	 *gone = NIL;
+	ListCell *lc;
+
+	foreach(lc, search->asked)
+	{
+		if (!contains(search->found, lfirst(lc)))
+			gone = lappend(gone, lfirst(lc));
+	}
+	if (gone == NIL)
+		return;
+	apply_delete(run->apply, search->column, gone);
+	account_save(run->run_id, run->load, &run->counters, &run->usage);
+}
+
+/* ---------------------------------------------------------------------
+ * The search
+ * ---------------------------------------------------------------------
+ */
+
+static void
+read_whole(Run *run, RunWork open, RunWork take)
+{
+	Search		 *search = run->search;
+	run_steps(run, open);
+	search->ended = false;
+	while (!search->ended)
+	{
+		run_wait(run, search->reader);
+		run_step(run, take);
+	}
+	run->conn->connector->close(search->reader);
+	search->reader = NULL;
+}
+
+static void
+note_denied(Run *run)
+{
+	Search		 *search = run->search;
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, BOOLOID};
+	Datum		 values[2];
+
+	values[0] = Int64GetDatum(run->sync->sync_id);
+	values[1] = BoolGetDatum(search->denied);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._sync SET deletes_denied_at ="
+						  " CASE WHEN $2 THEN coalesce(deletes_denied_at, pg_catalog.now()) END"
+						  " WHERE sync_id = $1 AND (deletes_denied_at IS NULL) = $2",
+						  2, types, values, NULL, false, 0);
+	if (SPI_processed == 1 && search->denied)
+		ereport(WARNING,
+				(errmsg("role of sync " INT64_FORMAT " may not see which records were deleted",
+						run->sync->sync_id),
+				 errhint("Grant it the permission Deleted Records; until then rows that are gone are found by full passes only.")));
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+/* A role that may not see tombstones can still read what there is. */
+static void
+find_candidates(Run *run)
+{
+	Search		 *search = run->search;
+	PG_TRY();
+	{
+		read_whole(run, open_deleted, take_deleted);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(run->cxt);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+			PG_RE_THROW();
+		FlushErrorState();
+		search->denied = true;
+	}
+	PG_END_TRY();
+	run_step(run, note_denied);
+}
+
+static const char *
+key_column(const Run *run)
+{
+	SourceColumn *key = linitial(run->source->table->source->key);
+	ListCell	 *lc;
+
+	foreach(lc, run->source->selected)
+	{
+		SelectedColumn *selected = lfirst(lc);
+
+		if (selected->remote == key)
+			return selected->name;
+	}
+	return NULL;
+}
+
+static bool
+has_tombstones(const Run *run)
+{
+	if (run->conn->connector->open_deleted == NULL || run->sync->deletes == DELETES_IGNORED)
+		return false;
+	if (run->source->parent != NULL)
+		return true;
+	return run->source->traits.deletes == DELETES_BY_TOMBSTONE &&
+		list_length(run->source->table->source->key) == 1;
+}
+
+/*
+ * run_tombstones
+ *		Delete what was deleted at the source since the load's window began.
+ */
+void
+run_tombstones(Run *run)
+{
+	Search own = {.parent = run->source->parent != NULL};
+
+	if (!has_tombstones(run))
+		return;
+	progress_phase(PHASE_DELETING);
+	own.cxt = AllocSetContextCreate(run->cxt, "makini tombstones", ALLOCSET_DEFAULT_SIZES);
+	own.column = own.parent ? run->source->parent_column_name : key_column(run);
+	run->search = &own;
+	find_candidates(run);
+	while (own.candidates != NIL)
+	{
+		read_whole(run, open_question, take_found);
+		run_step(run, delete_gone);
+	}
+	MemoryContextDelete(own.cxt);
+}

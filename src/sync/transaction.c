@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *		How a run writes: subtransactions that may fail, commits on the way, and
+ *		whose rights it has meanwhile.
+ *
+ * A run is a procedure, so that a transaction is open all the time; between
+ * two commits of it there is nothing in it: no snapshot, no transaction id, no
+ * lock on a relation.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "sync/sync.h"
+
+/*
+ * run_attempt
+ *		Call a function in a subtransaction.  NULL when it went well; else all it
+ *		wrote is undone and the error is given, in the caller's memory.
+ *		Cancellation is not caught.
+ */
+ErrorData *
+run_attempt(RunStep step, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData	 *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		step(arg);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/*
+ * run_commit
+ *		Commit what has been written, and go on without a snapshot, a transaction
+ *		id or a lock on a relation.
+ */
+void
+run_commit(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	SPI_commit();
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * rights_of_target
+ *		Become the owner of a target, with nothing of the session that could
+ *		change what a statement means.  Deferred constraints would be refused
+ *		under the restriction, so they are checked at once.
+ */
+void
+rights_of_target(Oid owner, TargetRights *saved)
+{
+	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};
+
+	AfterTriggerSetState(&immediate);
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	saved->guc_level = NewGUCNestLevel();
+	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+rights_of_target_restore(const TargetRights *saved)
+{
+	AtEOXact_GUC(true, saved->guc_level);
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+}

@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *		What a run reads: the columns of its source, and the queries for the part
+ *		of it that is wanted.
+ *
+ * A window has a lower bound only: rows are read in the order of their key, and
+ * what changes meanwhile gets a newer cursor, which the next window begins
+ * before.  Rows without a cursor value belong to every history.  Rows that
+ * follow a parent are in a window when their parent is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "connector/option.h"
+#include "sync/sync.h"
+
+/* ---------------------------------------------------------------------
+ * The source
+ * ---------------------------------------------------------------------
+ */
+
+static bool
+in_names(List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The column that moves with each change, where it is one that can be compared. */
+static void
+find_cursor(SyncSource *source, List *table_options, TupleDesc desc)
+{
+	const Entity *entity = source->table->source->catalogue;
+	const char	 *name = option_text(table_options, "cursor");
+
+	if (name == NULL && entity != NULL)
+		name = entity->cursor;
+	if (name == NULL)
+		return;
+	for (int i = 0; i < source->table->natts; i++)
+	{
+		SourceColumn *column = source->table->columns[i];
+
+		if (column != NULL && !column->display && pg_strcasecmp(column->name, name) == 0 &&
+			column->kind == VALUE_TIMESTAMPTZ)
+		{
+			source->cursor = column;
+			source->cursor_name = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		}
+	}
+}
+
+static SourceColumn *
+catalogue_column(const Entity *entity, const char *name)
+{
+	const EntityColumn *known = entity_find_column(entity, name);
+	SourceColumn	   *column;
+
+	if (known == NULL)
+		return NULL;
+	column = palloc0(sizeof(SourceColumn));
+	column->name = known->name;
+	column->kind = known->kind;
+	column->nullable = !known->required;
+	column->code = known->code;
+	return column;
+}
+
+/* The entity whose changes stand for those of the source's rows. */
+static void
+find_parent(SyncSource *source)
+{
+	const Connector *connector = source->table->connector;
+	const Entity	*parent;
+
+	if (source->traits.parent == NULL)
+		return;
+	parent = connector_find_entity(connector, source->traits.parent);
+	if (parent == NULL || parent->cursor == NULL || strchr(parent->key, ',') != NULL)
+		return;
+	source->parent = palloc0(sizeof(Source));
+	source->parent->entity = parent->name;
+	source->parent->catalogue = parent;
+	source->parent_key = catalogue_column(parent, parent->key);
+	source->parent_cursor = catalogue_column(parent, parent->cursor);
+	source->parent->key = list_make1(source->parent_key);
+}
+
+static void
+find_parent_column(SyncSource *source, TupleDesc desc)
+{
+	if (source->parent == NULL)
+		return;
+	for (int i = 0; i < source->table->natts; i++)
+	{
+		SourceColumn *column = source->table->columns[i];
+
+		if (column != NULL && !column->display &&
+			pg_strcasecmp(column->name, source->traits.parent_column) == 0)
+		{
+			source->parent_column = column;
+			source->parent_column_name = pstrdup(NameStr(TupleDescAttr(desc, i)->attname));
+		}
+	}
+	if (source->parent_column == NULL)
+		source->parent = NULL;
+}
+
+/* The columns that tell rows apart, where the sync says other ones than the source. */
+static void
+use_key(SyncSource *source, List *names, TupleDesc desc)
+{
+	ListCell *lc;
+
+	if (names == NIL)
+		return;
+	source->table->source->key = NIL;
+	foreach(lc, names)
+	{
+		for (int i = 0; i < desc->natts; i++)
+		{
+			if (source->table->columns[i] != NULL &&
+				strcmp(NameStr(TupleDescAttr(desc, i)->attname), lfirst(lc)) == 0)
+				source->table->source->key =
+					lappend(source->table->source->key, source->table->columns[i]);
+		}
+	}
+	if (list_length(source->table->source->key) != list_length(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("a key column is not among the columns of foreign table \"%s\"",
+						get_rel_name(source->table->relid)),
+				 errhint("Drop the sync and create it with a key that the table has.")));
+}
+
+static bool
+is_wanted(const SyncSource *source, const Sync *sync, const char *name)
+{
+	if (in_names(sync->left_out, name))
+		return false;
+	return sync->columns == NIL || in_names(sync->columns, name) || in_names(sync->key, name) ||
+		(source->cursor_name != NULL && strcmp(source->cursor_name, name) == 0);
+}
+
+static void
+select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(desc, i);
+		SelectedColumn	 *column;
+
+		if (attr->attisdropped || !is_wanted(source, sync, NameStr(attr->attname)))
+			continue;
+		column = palloc0(sizeof(SelectedColumn));
+		column->remote = source->table->columns[i];
+		column->name = pstrdup(NameStr(attr->attname));
+		column->typmod = attr->atttypmod;
+		column->type = getBaseTypeAndTypmod(attr->atttypid, &column->typmod);
+		column->attnum = attr->attnum;
+		source->selected = lappend(source->selected, column);
+	}
+}
+
+/*
+ * source_open
+ *		A sync's source as it is declared now.  Takes AccessShareLock until the
+ *		end of the transaction.
+ */
+SyncSource *
+source_open(const Sync *sync)
+{
+	SyncSource *source = palloc0(sizeof(SyncSource));
+	Relation	relation = try_relation_open(sync->source, AccessShareLock);
+	TupleDesc	desc;
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("source %s of sync " INT64_FORMAT " does not exist any more",
+						sync->source_name, sync->sync_id),
+				 errhint("Drop the sync with SELECT makini.drop_sync(" INT64_FORMAT ").", sync->sync_id)));
+	desc = RelationGetDescr(relation);
+	source->table = table_open_options(sync->source);
+	entity_traits(source->table->connector, source->table->source->catalogue, &source->traits);
+	use_key(source, sync->key, desc);
+	find_cursor(source, GetForeignTable(sync->source)->options, desc);
+	find_parent(source);
+	find_parent_column(source, desc);
+	select_columns(source, sync, desc);
+	if (sync->filter != NULL)
+		source->filter = filter_parse(source->table, sync->filter, "filter");
+	if (sync->initial_filter != NULL)
+		source->initial_filter =
+			filter_parse(source->table, sync->initial_filter, "initial_filter");
+	relation_close(relation, NoLock);
+	return source;
+}
+
+/* ---------------------------------------------------------------------
+ * Filters
+ * ---------------------------------------------------------------------
+ */
+
+static Filter *
+new_filter(FilterKind kind, int source, SourceColumn *column)
+{
+	Filter *filter = palloc0(sizeof(Filter));
+
+	filter->kind = kind;
+	filter->source = source;
+	filter->column = column;
+	return filter;
+}
+
+/* The canonical text of a moment, in UTC. */
+static char *
+moment_text(TimestampTz moment)
+{
+	struct pg_tm tm;
+	fsec_t		 fsec;
+
+	if (timestamp2tm(moment, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+}
+
+static Filter *
+compare(CompareOp op, int source, SourceColumn *cursor, TimestampTz moment)
+{
+	Filter		*filter = new_filter(FILTER_COMPARE, source, cursor);
+	FilterValue *value = palloc0(sizeof(FilterValue));
+
+	filter->op = op;
+	value->text = moment_text(moment);
+	filter->values = list_make1(value);
+	return filter;
+}
+
+static Filter *
+both(FilterKind kind, Filter *a, Filter *b)
+{
+	Filter *filter;
+
+	if (a == NULL || b == NULL)
+		return a == NULL ? b : a;
+	filter = new_filter(kind, 0, NULL);
+	filter->args = list_make2(a, b);
+	return filter;
+}
+
+/* NULL: no bounds. */
+static Filter *
+between(int source, SourceColumn *cursor, const Window *window)
+{
+	return both(FILTER_AND,
+				window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
+				window->upto != 0 ? compare(CMP_LT, source, cursor, window->upto) : NULL);
+}
+
+/* What of the source the sync is about, besides its filter; NULL: all of it. */
+static Filter *
+history(const SyncSource *source, const Window *window)
+{
+	int			  place = source->parent != NULL ? 1 : 0;
+	SourceColumn *cursor = source->parent != NULL ? source->parent_cursor : source->cursor;
+	Filter		 *filter = cursor != NULL ? between(place, cursor, window) : NULL;
+
+	if (filter == NULL || window->kind == WINDOW_SLICE)
+		return filter;
+	filter = both(FILTER_OR, filter, new_filter(FILTER_NULL, place, cursor));
+	if (source->initial_filter != NULL)
+		filter = both(FILTER_OR, filter, source->initial_filter->filter);
+	return filter;
+}
+
+/* ---------------------------------------------------------------------
+ * Queries
+ * ---------------------------------------------------------------------
+ */
+
+static RemoteQuery *
+plain_query(const SyncSource *source)
+{
+	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
+	ListCell	*lc;
+
+	query->sources = list_make1(source->table->source);
+	query->limit = -1;
+	foreach(lc, source->selected)
+	{
+		QueryColumn *column = palloc0(sizeof(QueryColumn));
+
+		column->column = ((SelectedColumn *) lfirst(lc))->remote;
+		query->columns = lappend(query->columns, column);
+	}
+	query->where = source->filter != NULL ? source->filter->filter : NULL;
+	return query;
+}
+
+static void
+join_parent(RemoteQuery *query, const SyncSource *source)
+{
+	query->sources = lappend(query->sources, source->parent);
+	query->join = QUERY_INNER_JOIN;
+	query->joined_once = true;
+	query->on = new_filter(FILTER_COLUMNS, 0, source->parent_column);
+	query->on->op = CMP_EQ;
+	query->on->other_source = 1;
+	query->on->other = source->parent_key;
+}
+
+/*
+ * window_query
+ *		The query for a part of the source.
+ */
+RemoteQuery *
+window_query(const SyncSource *source, const Window *window)
+{
+	RemoteQuery *query = plain_query(source);
+	Filter		*part = NULL;
+
+	switch (window->kind)
+	{
+		case WINDOW_HISTORY:
+		case WINDOW_SLICE:
+			part = history(source, window);
+			if (part != NULL && source->parent != NULL)
+				join_parent(query, source);
+			break;
+		case WINDOW_CHANGED:
+			part = between(0, source->cursor, window);
+			break;
+		case WINDOW_PARENT_CHANGED:
+			part = between(1, source->parent_cursor, window);
+			join_parent(query, source);
+			break;
+		case WINDOW_WITHOUT_CURSOR:
+			part = new_filter(FILTER_NULL, 0, source->cursor);
+			break;
+	}
+	query->where = both(FILTER_AND, query->where, part);
+	return query;
+}
+
+/*
+ * keys_query
+ *		Rows by a list of texts of one column.  parent: not of the source itself
+ *		but of the entity that its rows follow, where only keys are given.
+ */
+RemoteQuery *
+keys_query(const SyncSource *source, bool parent, List *texts)
+{
+	RemoteQuery	 *query = palloc0(sizeof(RemoteQuery));
+	SourceColumn *key =
+		parent ? source->parent_key : linitial(source->table->source->key);
+	QueryColumn *column = palloc0(sizeof(QueryColumn));
+	ListCell	*lc;
+
+	query->sources = list_make1(parent ? source->parent : source->table->source);
+	query->limit = -1;
+	column->column = key;
+	query->columns = list_make1(column);
+	query->where = new_filter(FILTER_IN, 0, key);
+	foreach(lc, texts)
+	{
+		FilterValue *value = palloc0(sizeof(FilterValue));
+
+		value->text = lfirst(lc);
+		query->where->values = lappend(query->where->values, value);
+	}
+	return query;
+}
