@@ -42,6 +42,7 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('reader', 'function', 'makini.webhook_verify(text, text, text, text, text, interval, timestamp with time zone)'),
 	('operator', 'function', 'makini.enable_webhook(uuid, timestamp with time zone)'),
 	('operator', 'function', 'makini.disable_webhook(uuid)'),
+	('operator', 'function', 'makini.test_webhook(uuid, text)'),
 	('operator', 'function', 'makini.cancel_deliveries(uuid, timestamp with time zone)'),
 	('operator', 'function', 'makini.replay(uuid, uuid)'),
 	('operator', 'function', 'makini.replay_webhook(uuid, timestamp with time zone, timestamp with time zone, text[], text)'),

@@ -44,27 +44,31 @@ webhook_id_text(const pg_uuid_t *id)
 }
 
 static bool
-find_owner(const pg_uuid_t *webhook, Oid *owner)
+find_owner(const pg_uuid_t *webhook, Oid *owner, bool lock)
 {
 	Datum values[] = {UUIDPGetDatum(webhook)};
 	bool  isnull;
 
-	if (webhook_execute("SELECT CASE WHEN home = makini._home() THEN owner_oid"
-						" ELSE coalesce(pg_catalog.to_regrole(pg_catalog.quote_ident(owner))::oid, 0) END"
-						" FROM makini._webhook WHERE webhook_id = $1 FOR UPDATE",
-						1, uuid_only, values, NULL) == 0)
+	const char *statement =
+		"SELECT CASE WHEN home = makini._home() THEN owner_oid"
+		" ELSE coalesce(pg_catalog.to_regrole(pg_catalog.quote_ident(owner))::oid, 0) END"
+		" FROM makini._webhook WHERE webhook_id = $1";
+
+	if (lock)
+		statement = psprintf("%s FOR UPDATE", statement);
+	if (webhook_execute(statement, 1, uuid_only, values, NULL) == 0)
 		return false;
 	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	return true;
 }
 
-/* As the caller: connected to SPI with the extension's rights when this is called. */
+/* False where there is no such webhook. */
 static bool
-lock_webhook(const pg_uuid_t *webhook, Oid caller)
+check_owner(const pg_uuid_t *webhook, Oid caller, bool lock)
 {
 	Oid owner;
 
-	if (!find_owner(webhook, &owner))
+	if (!find_owner(webhook, &owner, lock))
 		return false;
 	if (!has_privs_of_role(caller, owner))
 		ereport(ERROR,
@@ -74,14 +78,27 @@ lock_webhook(const pg_uuid_t *webhook, Oid caller)
 	return true;
 }
 
+static void
+refuse_unknown(const pg_uuid_t *webhook)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("webhook %s does not exist", webhook_id_text(webhook)),
+			 errhint("The view makini.webhook lists those that there are.")));
+}
+
 void
 webhook_lock(const pg_uuid_t *webhook, Oid caller)
 {
-	if (!lock_webhook(webhook, caller))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("webhook %s does not exist", webhook_id_text(webhook)),
-				 errhint("The view makini.webhook lists those that there are.")));
+	if (!check_owner(webhook, caller, true))
+		refuse_unknown(webhook);
+}
+
+void
+webhook_check_owner(const pg_uuid_t *webhook, Oid caller)
+{
+	if (!check_owner(webhook, caller, false))
+		refuse_unknown(webhook);
 }
 
 /* ---- alter ---- */
@@ -363,7 +380,7 @@ makini_drop_webhook(PG_FUNCTION_ARGS)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	found = lock_webhook(webhook, saved.userid);
+	found = check_owner(webhook, saved.userid, true);
 	if (found)
 	{
 		(void) webhook_execute("DELETE FROM makini._webhook WHERE webhook_id = $1", 1, uuid_only,

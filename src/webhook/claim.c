@@ -39,6 +39,7 @@ enum
 	CLAIM_MANUAL,
 	CLAIM_ORDERING_KEY,
 	CLAIM_CRASHES,
+	CLAIM_DUE_AT,
 	CLAIM_EVENT /* the event's columns from here */
 };
 
@@ -158,6 +159,7 @@ static void
 look_again(Endpoint *endpoint, void *arg)
 {
 	endpoint->backlog = true;
+	endpoint->claim_floor = DT_NOBEGIN;
 }
 
 void
@@ -207,7 +209,9 @@ typedef struct Rooms
 	Datum	   *ids;
 	Datum	   *limits;
 	Datum	   *leases;
+	Datum	   *floors;
 	int		   *wanted;
+	bool	   *seen; /* something of it was claimed */
 	int			n;
 	int			size;
 } Rooms;
@@ -230,12 +234,14 @@ add_room(Endpoint *endpoint, void *arg)
 		rooms->ids = repalloc(rooms->ids, rooms->size * sizeof(Datum));
 		rooms->limits = repalloc(rooms->limits, rooms->size * sizeof(Datum));
 		rooms->leases = repalloc(rooms->leases, rooms->size * sizeof(Datum));
+		rooms->floors = repalloc(rooms->floors, rooms->size * sizeof(Datum));
 		rooms->wanted = repalloc(rooms->wanted, rooms->size * sizeof(int));
 	}
 	rooms->endpoints[rooms->n] = endpoint;
 	rooms->ids[rooms->n] = UUIDPGetDatum(&endpoint->id);
 	rooms->limits[rooms->n] = Int32GetDatum(wanted);
 	rooms->leases[rooms->n] = TimestampTzGetDatum(claim_lease(endpoint, rooms->now));
+	rooms->floors[rooms->n] = TimestampTzGetDatum(endpoint->claim_floor);
 	rooms->wanted[rooms->n++] = wanted;
 }
 
@@ -249,6 +255,7 @@ find_rooms(Rooms *rooms, bool any)
 	rooms->ids = palloc(sizeof(Datum));
 	rooms->limits = palloc(sizeof(Datum));
 	rooms->leases = palloc(sizeof(Datum));
+	rooms->floors = palloc(sizeof(Datum));
 	rooms->wanted = palloc(sizeof(int));
 	endpoints_visit(add_room, rooms);
 }
@@ -267,10 +274,10 @@ int_array(const Rooms *rooms)
 }
 
 static Datum
-lease_array(const Rooms *rooms)
+moment_array(Datum *moments, int n)
 {
-	return PointerGetDatum(construct_array(rooms->leases, rooms->n, TIMESTAMPTZOID, 8,
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(
+		construct_array(moments, n, TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* What has no number yet was put into the table by a person: see replay.c. */
@@ -343,18 +350,23 @@ take_row(uint64 row, TimestampTz now, dlist_head *claimed)
 	return delivery;
 }
 
+/*
+ * Entries of rows that are gone stay in the index as long as some old snapshot
+ * might see them; w.floor keeps each claim from passing over all of them again.
+ */
 #define CLAIM_DUE(condition, order)                                                                    \
 	"WITH due AS ("                                                                                    \
-	"  SELECT q.event_id, q.webhook_id, w.lease"                                                       \
-	"  FROM unnest($1, $2, $3) AS w(webhook_id, n, lease) CROSS JOIN LATERAL ("                        \
-	"   SELECT d.event_id, d.webhook_id FROM makini._delivery d"                                       \
-	"   WHERE d.webhook_id = w.webhook_id AND d.next_attempt_at <= $4"                                 \
-	"   AND d.claimed_by IS NULL AND " condition "   ORDER BY " order                                  \
+	"  SELECT q.event_id, q.webhook_id, q.next_attempt_at, w.lease"                                    \
+	"  FROM unnest($1, $2, $3, $4) AS w(webhook_id, n, lease, floor) CROSS JOIN LATERAL ("             \
+	"   SELECT d.event_id, d.webhook_id, d.next_attempt_at FROM makini._delivery d"                    \
+	"   WHERE d.webhook_id = w.webhook_id AND d.next_attempt_at >= w.floor"                            \
+	"   AND d.next_attempt_at <= $5 AND d.claimed_by IS NULL AND " condition "   ORDER BY " order      \
 	" LIMIT w.n FOR UPDATE SKIP LOCKED) q),"                                                           \
 	" taken AS ("                                                                                      \
-	"  UPDATE makini._delivery d SET claimed_by = $5, next_attempt_at = due.lease FROM due"            \
+	"  UPDATE makini._delivery d SET claimed_by = $6, next_attempt_at = due.lease FROM due"            \
 	"  WHERE d.event_id = due.event_id AND d.webhook_id = due.webhook_id"                              \
-	"  RETURNING d.event_id, d.webhook_id, d.number, d.attempts, d.manual, d.ordering_key, d.crashes)" \
+	"  RETURNING d.event_id, d.webhook_id, d.number, d.attempts, d.manual, d.ordering_key, d.crashes," \
+	"   due.next_attempt_at)"                                                                          \
 	" SELECT t.*, e.event_id, e.type, e.occurred_at, e.connection_id, e.owner_oid, e.owner, e.key,"    \
 	"  e.sequence, e.data"                                                                             \
 	" FROM taken t LEFT JOIN makini._event_log e ON e.event_id = t.event_id ORDER BY t.number"
@@ -362,14 +374,16 @@ take_row(uint64 row, TimestampTz now, dlist_head *claimed)
 static uint64
 execute_claim(SPIPlanPtr *plan, const char *statement, const Rooms *rooms, int64 sender)
 {
-	Oid	  types[] = {UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, INT8OID};
-	Datum values[5];
+	Oid	  types[] = {UUIDARRAYOID,		  INT4ARRAYOID,	  TIMESTAMPTZARRAYOID,
+					 TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, INT8OID};
+	Datum values[6];
 
 	values[0] = uuid_array(rooms);
 	values[1] = int_array(rooms);
-	values[2] = lease_array(rooms);
-	values[3] = TimestampTzGetDatum(rooms->now);
-	values[4] = Int64GetDatum(sender);
+	values[2] = moment_array(rooms->leases, rooms->n);
+	values[3] = moment_array(rooms->floors, rooms->n);
+	values[4] = TimestampTzGetDatum(rooms->now);
+	values[5] = Int64GetDatum(sender);
 	SPI_execute_plan(sender_plan(plan, statement, lengthof(types), types), values, NULL, false, 0);
 	return SPI_processed;
 }
@@ -390,6 +404,7 @@ find_next_due(const Rooms *rooms)
 		rooms->endpoints[i]->backlog = rooms->wanted[i] <= 0;
 		if (rooms->wanted[i] <= 0)
 			continue;
+		rooms->endpoints[i]->claim_floor = rooms->now;
 		SPI_execute_plan(sender_plan(&plan,
 									 "SELECT next_attempt_at FROM makini._delivery WHERE webhook_id = $1"
 									 " AND next_attempt_at > $2 AND next_attempt_at < 'infinity'"
@@ -399,6 +414,22 @@ find_next_due(const Rooms *rooms)
 		if (SPI_processed == 1)
 			due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		rooms->endpoints[i]->next_due = isnull ? DT_NOEND : DatumGetTimestampTz(due);
+	}
+}
+
+/* One that wanted more than there was has nothing left before now; others nothing before what they got. */
+static void
+count_claimed(Rooms *rooms, const Delivery *delivery, TimestampTz due_at)
+{
+	for (int i = 0; i < rooms->n; i++)
+	{
+		Endpoint *endpoint = rooms->endpoints[i];
+
+		if (endpoint != delivery->endpoint)
+			continue;
+		rooms->wanted[i]--;
+		endpoint->claim_floor = rooms->seen[i] ? Min(endpoint->claim_floor, due_at) : due_at;
+		rooms->seen[i] = true;
 	}
 }
 
@@ -412,16 +443,14 @@ claim_due(int64 sender, dlist_head *claimed)
 	find_rooms(&rooms, false);
 	if (rooms.n == 0)
 		return;
+	rooms.seen = palloc0(rooms.n * sizeof(bool));
 	n = execute_claim(&plan, CLAIM_DUE("d.crashes = 0", "d.next_attempt_at, d.number"), &rooms, sender);
 	for (uint64 row = 0; row < n; row++)
 	{
-		Delivery *delivery = take_row(row, rooms.now, claimed);
+		bool		isnull;
+		TimestampTz due_at = DatumGetTimestampTz(claimed_value(row, CLAIM_DUE_AT, &isnull));
 
-		for (int i = 0; i < rooms.n; i++)
-		{
-			if (rooms.endpoints[i] == delivery->endpoint)
-				rooms.wanted[i]--;
-		}
+		count_claimed(&rooms, take_row(row, rooms.now, claimed), due_at);
 	}
 	find_next_due(&rooms);
 }
@@ -476,6 +505,7 @@ claim_suspect(int64 sender, dlist_head *claimed)
 	rooms.ids[0] = UUIDPGetDatum(&endpoint->id);
 	rooms.limits[0] = Int32GetDatum(1);
 	rooms.leases[0] = TimestampTzGetDatum(claim_lease(endpoint, rooms.now));
+	rooms.floors[0] = TimestampTzGetDatum(DT_NOBEGIN);
 	if (execute_claim(&plan, CLAIM_DUE("d.crashes > 0", "d.crashes, d.next_attempt_at"), &rooms,
 					  sender) == 1)
 		(void) take_row(0, rooms.now, claimed);

@@ -22,6 +22,7 @@
 #include "event/author.h"
 #include "event/event.h"
 #include "makini.h"
+#include "sync/worker.h"
 #include "webhook/webhook.h"
 
 PG_FUNCTION_INFO_V1(makini_create_webhook);
@@ -43,7 +44,7 @@ webhook_changed(void)
 
 	if (OidIsValid(relid))
 		CacheInvalidateRelcacheByRelid(relid);
-	event_wake_now();
+	worker_wake_at_commit();
 }
 
 static char *
@@ -117,8 +118,8 @@ webhook_choose_secret(const char *given, char *text, size_t len)
 	return receiver;
 }
 
-static void
-new_webhook_id(pg_uuid_t *id)
+void
+webhook_new_id(pg_uuid_t *id)
 {
 	if (!pg_strong_random(id->data, UUID_LEN))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
@@ -182,7 +183,7 @@ makini_create_webhook(PG_FUNCTION_ARGS)
 	webhook_options_read(definition.options, &options);
 	webhook_options_check_rights(&options, NULL);
 	receiver = webhook_choose_secret(given, secret, sizeof(secret));
-	new_webhook_id(&id);
+	webhook_new_id(&id);
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();

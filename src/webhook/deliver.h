@@ -69,8 +69,9 @@ typedef struct Endpoint
 	int			in_flight;
 	int			nready;
 	dlist_head	ready;
-	bool		backlog;  /* more is due in the table than was taken */
-	TimestampTz next_due; /* of what is in the table and not due yet */
+	bool		backlog;	 /* more is due in the table than was taken */
+	TimestampTz next_due;	 /* of what is in the table and not due yet */
+	TimestampTz claim_floor; /* nothing is due before */
 	TimestampTz paused_until;
 	double		tokens;
 	TimestampTz tokens_at;

@@ -296,6 +296,7 @@ read_row(uint64 row)
 	read_definition_or_park(endpoint, row);
 	endpoint->present = true;
 	endpoint->backlog = true;
+	endpoint->claim_floor = DT_NOBEGIN;
 	if (endpoint->enabled && !was_enabled)
 	{
 		endpoint->disabling = false;

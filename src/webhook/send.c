@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * send.c
- *		makini._send(): a sender for the time of one call, where none runs by
- *		itself, as in tests.
+ *		makini._send(): a sender until nothing is to do, where none runs by itself,
+ *		as in tests.
  *
  *-------------------------------------------------------------------------
  */
@@ -75,7 +75,7 @@ makini_send(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("could not start a sender"),
 				 errhint("There is no free slot: raise max_worker_processes.")));
-	if (WaitForBackgroundWorkerShutdown(handle) == BGWH_POSTMASTER_DIED)
+	if (PG_GETARG_BOOL(1) && WaitForBackgroundWorkerShutdown(handle) == BGWH_POSTMASTER_DIED)
 		proc_exit(1);
 	PG_RETURN_VOID();
 }

@@ -541,16 +541,30 @@ sender_begin(void)
 	sender.begun = true;
 }
 
+/* Pending as before: what is sent twice has the same webhook-id. */
 static void
-give_up(Endpoint *endpoint, void *arg)
+give_up(Delivery *delivery)
+{
+	if (delivery->transfer != NULL)
+		transfer_free(delivery->transfer);
+	delivery->transfer = NULL;
+	delivery->end = END_UNSENT;
+	finish(delivery);
+}
+
+static void
+give_up_ready(Endpoint *endpoint, void *arg)
 {
 	while (!dlist_is_empty(&endpoint->ready))
-	{
-		Delivery *delivery = dlist_container(Delivery, node, dlist_pop_head_node(&endpoint->ready));
+		give_up(dlist_container(Delivery, node, dlist_pop_head_node(&endpoint->ready)));
+}
 
-		delivery->end = END_UNSENT;
-		finish(delivery);
-	}
+static void
+give_up_flying(void)
+{
+	while (!dlist_is_empty(&sender.flying))
+		give_up(dlist_container(Delivery, node, dlist_pop_head_node(&sender.flying)));
+	sender.in_flight = 0;
 }
 
 void
@@ -561,14 +575,14 @@ sender_end(void)
 	if (!sender.begun)
 		return;
 	collect_finished();
-	endpoints_visit(give_up, NULL);
+	give_up_flying();
+	endpoints_visit(give_up_ready, NULL);
 	begin(&saved);
 	lock_senders();
 	record_finished(&sender.finished, sender.number);
 	record_states(true);
 	commit(&saved);
 	free_list(&sender.finished);
-	free_list(&sender.flying);
-	sender.nfinished = sender.in_flight = 0;
+	sender.nfinished = 0;
 	MemoryContextReset(sender.answers);
 }

@@ -128,6 +128,9 @@ extern char *unseal(const char *stored, const pg_uuid_t *webhook);
  */
 extern void webhook_lock(const pg_uuid_t *webhook, Oid caller);
 
+/* The same without keeping others from it. */
+extern void webhook_check_owner(const pg_uuid_t *webhook, Oid caller);
+
 extern char *webhook_id_text(const pg_uuid_t *id);
 
 /* ---- replay.c ---- */
@@ -146,6 +149,8 @@ extern void webhook_changed(void);
 /* Run one statement on makini's own tables; connected to SPI.  Returns the rows processed. */
 extern uint64 webhook_execute(const char *statement, int nargs, Oid *types, Datum *values,
 							  const char *nulls);
+
+extern void webhook_new_id(pg_uuid_t *id);
 
 /* Give a webhook one more secret, text being whsec_ or whsk_. */
 extern void webhook_add_secret(const pg_uuid_t *webhook, const char *text);

@@ -249,6 +249,14 @@ REVOKE ALL ON FUNCTION makini.rotate_webhook_secret(uuid, interval) FROM PUBLIC;
 
 -- ---- deliveries ----
 
+CREATE FUNCTION makini.test_webhook(webhook_id uuid, type text DEFAULT 'webhook.test')
+	RETURNS TABLE (event_id uuid, delivered boolean, status int, duration_ms int, response text, error text)
+	LANGUAGE C VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'makini_test_webhook';
+COMMENT ON FUNCTION makini.test_webhook(uuid, text) IS
+	'Sends a webhook a sample of a type of event at once, from this session, and says what it answered; nothing is stored.';
+REVOKE ALL ON FUNCTION makini.test_webhook(uuid, text) FROM PUBLIC;
+
 CREATE FUNCTION makini.cancel_deliveries(webhook_id uuid, before timestamptz) RETURNS bigint
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'makini_cancel_deliveries';
@@ -271,7 +279,7 @@ COMMENT ON FUNCTION makini.replay_webhook(uuid, timestamptz, timestamptz, text[]
 	'Sends a webhook the events of a span of time again, those it has not got or all; gives their number.';
 REVOKE ALL ON FUNCTION makini.replay_webhook(uuid, timestamptz, timestamptz, text[], text) FROM PUBLIC;
 
-CREATE PROCEDURE makini._send(idle_ms int DEFAULT 50)
+CREATE PROCEDURE makini._send(idle_ms int DEFAULT 50, wait boolean DEFAULT true)
 	LANGUAGE C
 	AS 'MODULE_PATHNAME', 'makini_send';
-REVOKE ALL ON PROCEDURE makini._send(int) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE makini._send(int, boolean) FROM PUBLIC;
