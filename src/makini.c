@@ -33,6 +33,7 @@
 #include "makini.h"
 #include "remote/reactor.h"
 #include "sync/worker.h"
+#include "webhook/webhook.h"
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 
@@ -84,6 +85,7 @@ _PG_init(void)
 							 &makini_enable_pushdown, true, PGC_USERSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	event_init();
+	webhook_init();
 	worker_init();
 	MarkGUCPrefixReserved("makini");
 	estimate_init();

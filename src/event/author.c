@@ -92,11 +92,12 @@ on_syntax_error(void *arg)
 static List *
 parse(const char *text, RawParseMode mode)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-									 .callback = on_syntax_error,
-									 .arg = (void *) text};
+	ErrorContextCallback callback;
 	List				*parsed;
 
+	callback.previous = error_context_stack;
+	callback.callback = on_syntax_error;
+	callback.arg = (void *) text;
 	error_context_stack = &callback;
 	parsed = raw_parser(text, mode);
 	error_context_stack = callback.previous;

@@ -269,6 +269,7 @@ apply_changes(Rule *rule, const Jsonb *changes)
 	char					*old_name = rule->name;
 	char					*operations = NULL;
 	char					*server = NULL;
+	bool					 rewritten;
 
 	change_check_keys(changes, "changes", keys);
 	if (change_text(changes, "name", &rule->name))
@@ -277,9 +278,10 @@ apply_changes(Rule *rule, const Jsonb *changes)
 		if (strcmp(rule->name, old_name) != 0)
 			check_free(rule->name);
 	}
+	rewritten = change_text(changes, "condition", &rule->condition);
+	rewritten = change_text(changes, "payload", &rule->payload) || rewritten;
 	/* Names in what is written now are looked up where they would be now. */
-	if (change_text(changes, "condition", &rule->condition) |
-		change_text(changes, "payload", &rule->payload))
+	if (rewritten)
 		rule->author.search_path = author_search_path();
 	(void) change_text(changes, "type", &rule->type);
 	if (change_text(changes, "on_operation", &operations) && operations != NULL)

@@ -27,6 +27,8 @@
 #include "makini.h"
 #include "sync/worker.h"
 
+int watch_ms = 30000;
+
 /* ---------------------------------------------------------------------
  * The rows
  * ---------------------------------------------------------------------
@@ -230,7 +232,7 @@ run(const Watch *watch, TimestampTz now)
 		record(watch, now, false, 0);
 		return;
 	}
-	error = author_run(&watch->author, WATCH_MS, ask, &rows);
+	error = author_run(&watch->author, watch_ms, ask, &rows);
 	if (error == NULL)
 		fired = compare_and_tell(&rows);
 	else

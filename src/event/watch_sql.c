@@ -317,7 +317,7 @@ makini_test_watch(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	trial.rows = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
 	trial.tupdesc = ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc;
-	error = author_run(&watch->author, WATCH_MS, try_watch, &trial);
+	error = author_run(&watch->author, watch_ms, try_watch, &trial);
 	if (error != NULL)
 		ReThrowError(error);
 	PG_RETURN_NULL();

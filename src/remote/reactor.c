@@ -45,10 +45,11 @@
 #endif
 
 #define MIN_LIBCURL 0x075700
-#define MAX_IDLE_HANDLES 8
-#define MAX_CONNECTIONS 16 /* kept alive */
+#define MAX_IDLE_HANDLES 256
+#define IDLE_HANDLES 8
+#define CONNECTIONS 16 /* kept alive */
 #define MAX_ABANDONED 16
-#define EVENTS_AT_ONCE 16
+#define EVENTS_AT_ONCE 64
 #define RESOLVER_RECHECK_MS 100
 
 typedef struct Reactor
@@ -63,12 +64,15 @@ typedef struct Reactor
 	int			  running;	 /* transfers in multi */
 	bool		  stale;	 /* open connections belong to settings of the past */
 	int			  abandoned; /* resolver threads left behind, at most */
+	int			  connections; /* kept alive */
+	int			  max_idle;
 	CURL		 *idle[MAX_IDLE_HANDLES];
 	int			  nidle;
+	bool		  woken; /* by the latch, since anybody asked */
 	sigset_t	  all_signals;
 } Reactor;
 
-static Reactor reactor = {.epoll_fd = -1};
+static Reactor reactor = {.epoll_fd = -1, .connections = CONNECTIONS, .max_idle = IDLE_HANDLES};
 static bool	   callbacks_registered = false;
 
 int64
@@ -173,7 +177,7 @@ start_multi(void)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_timer);
-	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) MAX_CONNECTIONS);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) reactor.connections);
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 	reactor.multi = multi;
 	reactor.timer_armed = false;
@@ -239,6 +243,14 @@ reactor_start(void)
 	}
 }
 
+void
+reactor_scale(int transfers)
+{
+	reactor.connections = transfers;
+	reactor.max_idle = Min(transfers, MAX_IDLE_HANDLES);
+	curl_multi_setopt(reactor.multi, CURLMOPT_MAXCONNECTS, (long) reactor.connections);
+}
+
 bool
 reactor_is_stale(void)
 {
@@ -268,7 +280,7 @@ reactor_take_handle(void)
 void
 reactor_give_handle(CURL *easy)
 {
-	if (reactor.nidle < MAX_IDLE_HANDLES)
+	if (reactor.nidle < reactor.max_idle)
 	{
 		/* forgets headers, URL and body: they belong to the caller */
 		curl_easy_reset(easy);
@@ -463,10 +475,22 @@ reactor_wait(long timeout_ms, ReactorWait why)
 
 	if (WaitEventSetWait(reactor.wait_set, shorten(timeout_ms), &event, 1, reactor.wait_events[why]) > 0 &&
 		event.events == WL_LATCH_SET)
+	{
 		ResetLatch(MyLatch);
+		reactor.woken = true;
+	}
 	slept = reactor_clock() - before;
 
 	CHECK_FOR_INTERRUPTS();
 	reactor_drive();
 	return slept;
+}
+
+bool
+reactor_was_woken(void)
+{
+	bool woken = reactor.woken;
+
+	reactor.woken = false;
+	return woken;
 }

@@ -36,6 +36,9 @@ extern void reactor_check_library(void);
 /* Set up on first use in this process; raises what is missing. */
 extern void reactor_start(void);
 
+/* Prepare for so many transfers at once, most of them to the same few hosts. */
+extern void reactor_scale(int transfers);
+
 /* A fresh handle, or one used before and reset.  NULL: out of memory. */
 extern CURL *reactor_take_handle(void);
 extern void	 reactor_give_handle(CURL *easy);
@@ -62,6 +65,9 @@ extern void reactor_drive(void);
  *		Returns the microseconds slept.
  */
 extern int64 reactor_wait(long timeout_ms, ReactorWait why);
+
+/* Was the latch set while reactor_wait() slept, since this was asked last? */
+extern bool reactor_was_woken(void);
 
 /* Sockets that count; for CURLOPT_OPENSOCKETFUNCTION and CLOSESOCKETFUNCTION. */
 extern curl_socket_t reactor_open_socket(const struct curl_sockaddr *address);

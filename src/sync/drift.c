@@ -21,6 +21,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -346,13 +347,77 @@ unknown_columns(const Sync *sync, const SyncSource *source, const ErrorData *err
 	return found;
 }
 
+/* Asking the account which columns of an entity the role can read. */
+typedef struct Probing
+{
+	Connection		*conn;
+	const Entity	*entity;
+	DiscoveredTable *found;
+} Probing;
+
+static void
+probe_step(void *arg)
+{
+	Probing		 *probing = arg;
+	ImportRequest request = {.custom_fields = true, .probe = true};
+
+	/* the network is waited for: with nothing held */
+	InvalidateCatalogSnapshot();
+	request.entities = list_make1(unconstify(Entity *, probing->entity));
+	probing->found = linitial(probing->conn->connector->discover(probing->conn, &request));
+}
+
+static bool
+is_left_out(const DiscoveredTable *found, const SourceColumn *column)
+{
+	ListCell *lc;
+
+	foreach(lc, found->left_out)
+	{
+		if (pg_strcasecmp(lfirst(lc), column->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The selected columns that the source refuses without saying so: one of them is
+ * enough for NetSuite to fail, or to call the whole query unsupported.
+ */
+static List *
+refused_columns(const Sync *sync, const SyncSource *source, Connection *conn, const ErrorData *error)
+{
+	Probing	  probing = {.conn = conn, .entity = source->table->source->catalogue};
+	List	 *found = NIL;
+	ListCell *lc;
+
+	if (error->sqlerrcode != ERRCODE_FDW_ERROR || conn == NULL || probing.entity == NULL ||
+		conn->connector->discovers_locally)
+		return NIL;
+	if (run_attempt(probe_step, &probing) != NULL || probing.found->refused != NULL)
+		return NIL;
+	foreach(lc, source->selected)
+	{
+		SelectedColumn *column = lfirst(lc);
+
+		if (!is_left_out(probing.found, column->remote))
+			continue;
+		if (is_needed(sync, source, column))
+			return NIL;
+		found = lappend(found, column);
+	}
+	return found;
+}
+
 bool
-drift_left_out(Sync *sync, const SyncSource *source, const ErrorData *error)
+drift_left_out(Sync *sync, const SyncSource *source, Connection *conn, const ErrorData *error)
 {
 	List	 *found = unknown_columns(sync, source, error);
 	List	 *changes = NIL;
 	ListCell *lc;
 
+	if (found == NIL)
+		found = refused_columns(sync, source, conn, error);
 	if (found == NIL)
 		return false;
 	foreach(lc, found)

@@ -24,6 +24,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "event/setting.h"
+#include "event/watch.h"
 #include "makini.h"
 #include "sync/job.h"
 #include "sync/worker.h"
@@ -204,11 +206,24 @@ put_job(int64 sync_id, const char *lane, TimestampTz due)
 	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._connection c"      \
 	" WHERE c.connection_id = s.connection_id AND c.lifecycle = 'paused')"
 
-#define LOADS                                                                                      \
-	" (s.state IN ('new', 'initial')"                                                              \
-	" OR coalesce(s.full_due_at <= pg_catalog.clock_timestamp(), false)"                           \
-	" OR EXISTS (SELECT FROM makini._load l"                                                       \
-	" WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'))"
+/* Row i of SPI_tuptable, as job_queue_due() asks for it. */
+static void
+queue_one(uint64 i, TimestampTz now)
+{
+	int64		sync_id = item_int64(i, 1, 0);
+	char	   *schedule = item_text(i, 2);
+	bool		due = item_text(i, 3)[0] == 't';
+	char	   *hours = item_text(i, 4);
+	bool		changes = item_text(i, 5)[0] == 't';
+	bool		backfill = item_text(i, 6)[0] == 't';
+	TimestampTz closes;
+
+	if (due && changes)
+		put_job(sync_id, "incremental", now);
+	if (due && backfill)
+		put_job(sync_id, "backfill", backfill_begins(hours, now, &closes));
+	set_next_run(sync_id, next_time(schedule, sync_id, now));
+}
 
 bool
 job_queue_due(TimestampTz now)
@@ -218,8 +233,9 @@ job_queue_due(TimestampTz now)
 	SPITupleTable *rows;
 	uint64		   n;
 
-	SPI_execute_with_args("SELECT s.sync_id, s.schedule, s.next_run_at IS NOT NULL," LOADS
-						  ", s.options->>'backfill_between' FROM makini._sync s"
+	SPI_execute_with_args("SELECT s.sync_id, s.schedule, s.next_run_at IS NOT NULL,"
+						  " s.options->>'backfill_between'," JOB_NEEDS_CHANGES
+						  "," JOB_NEEDS_BACKFILL " FROM makini._sync s"
 						  " WHERE s.schedule IS NOT NULL AND (s.next_run_at <= $1 OR s.next_run_at IS NULL)"
 						  " AND" MAY_RUN " ORDER BY s.next_run_at FOR UPDATE OF s SKIP LOCKED",
 						  1, types, values, NULL, false, 0);
@@ -227,24 +243,8 @@ job_queue_due(TimestampTz now)
 	n = SPI_processed;
 	for (uint64 i = 0; i < n; i++)
 	{
-		int64		sync_id;
-		TimestampTz closes;
-		char	   *due;
-
 		SPI_tuptable = rows;
-		sync_id = item_int64(i, 1, 0);
-		due = item_text(i, 3);
-		if (due[0] == 't')
-		{
-			bool  loads = item_text(i, 4)[0] == 't';
-			char *hours = item_text(i, 5);
-
-			put_job(sync_id, "incremental", now);
-			if (loads)
-				put_job(sync_id, "backfill", backfill_begins(hours, now, &closes));
-			SPI_tuptable = rows;
-		}
-		set_next_run(sync_id, next_time(item_text(i, 2), sync_id, now));
+		queue_one(i, now);
 	}
 	SPI_execute_with_args("SELECT FROM makini._sync s WHERE s.schedule IS NOT NULL AND"
 						  " (s.next_run_at <= $1 OR s.next_run_at IS NULL) AND" MAY_RUN,
@@ -290,6 +290,21 @@ static const char *const look_statement =
 	" min(due_at) FILTER (WHERE NOT running AND due),"
 	" min(due_at) FILTER (WHERE NOT running AND NOT due) FROM jobs";
 
+/* Run workers ask watches too: one of them is enough, and takes them one by one. */
+static void
+look_at_watches(TimestampTz now, JobQueue *queue)
+{
+	TimestampTz due = watch_next_due();
+
+	if (due <= now)
+	{
+		queue->ready++;
+		queue->oldest = Min(queue->oldest, due);
+	}
+	else
+		queue->next_due = Min(queue->next_due, due);
+}
+
 void
 job_look(TimestampTz now, JobQueue *queue)
 {
@@ -310,6 +325,7 @@ job_look(TimestampTz now, JobQueue *queue)
 				false, 1);
 	next_run = item_int64(0, 1, WORKER_NEVER);
 	queue->next_due = Min(queue->next_due, next_run);
+	look_at_watches(now, queue);
 	if (TIMESTAMP_NOT_FINITE(queue->next_due))
 		queue->next_due = WORKER_NEVER;
 }
@@ -370,23 +386,12 @@ job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 
 /* ---- the end of a job ---- */
 
+/*
+ * Strikes the job off.  A load that is not through goes on: at once where the
+ * run only gave way to others.
+ */
 static void
-note_failure(const Job *job, const ErrorData *failed)
-{
-	Oid	  types[3] = {INT8OID, TEXTOID, TEXTOID};
-	Datum values[3];
-
-	values[0] = Int64GetDatum(job->sync_id);
-	values[1] = CStringGetTextDatum(unpack_sql_state(failed->sqlerrcode));
-	values[2] = CStringGetTextDatum(failed->message);
-	SPI_execute_with_args("UPDATE makini._sync SET consecutive_failures = consecutive_failures + 1,"
-						  " last_error_code = $2, last_error = $3 WHERE sync_id = $1",
-						  3, types, values, NULL, false, 0);
-}
-
-/* Strikes the job off; a load that is not through goes on later. */
-static void
-close_job(const Job *job, int failures, bool loads, TimestampTz now)
+close_job(const Job *job, int failures, bool load_left, TimestampTz now)
 {
 	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
 	Datum		values[3];
@@ -395,7 +400,7 @@ close_job(const Job *job, int failures, bool loads, TimestampTz now)
 	values[0] = Int64GetDatum(job->sync_id);
 	values[1] = CStringGetTextDatum(job->backfill ? "backfill" : "incremental");
 	values[2] = TimestampTzGetDatum(again);
-	if (job->backfill && loads)
+	if (job->backfill && load_left)
 		SPI_execute_with_args("UPDATE makini._job SET worker = NULL, token = NULL, epoch = NULL,"
 							  " started_at = NULL, crashes = 0, mode = NULL, due_at = $3"
 							  " WHERE sync_id = $1 AND lane = $2",
@@ -403,14 +408,14 @@ close_job(const Job *job, int failures, bool loads, TimestampTz now)
 	else
 		SPI_execute_with_args("DELETE FROM makini._job WHERE sync_id = $1 AND lane = $2", 2, types,
 							  values, NULL, false, 0);
-	if (failures > 0 && !job->backfill)
+	if (failures > 0)
 		SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $3"
 							  " WHERE sync_id = $1 AND schedule IS NOT NULL",
 							  3, types, values, NULL, false, 0);
 }
 
 void
-job_finish(const Job *job, const ErrorData *failed)
+job_finish(const Job *job, bool cancelled)
 {
 	JobTransaction transaction;
 	TimestampTz	   now = worker_now();
@@ -418,19 +423,83 @@ job_finish(const Job *job, const ErrorData *failed)
 	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
 
 	job_begin(&transaction);
-	if (failed != NULL)
-		note_failure(job, failed);
-	SPI_execute_with_args("SELECT s.consecutive_failures::bigint," LOADS
-						  ", s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
+	SPI_execute_with_args("SELECT s.consecutive_failures::bigint, EXISTS (SELECT FROM makini._load l"
+						  " WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'),"
+						  " s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
 						  1, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
 		int			failures = (int) item_int64(0, 1, 0);
-		bool		loads = item_text(0, 2)[0] == 't';
+		bool		load_left = item_text(0, 2)[0] == 't' && !cancelled;
 		char	   *hours = item_text(0, 3);
 		TimestampTz closes;
 
-		close_job(job, failures, loads, backfill_begins(job->backfill ? hours : NULL, now, &closes));
+		close_job(job, failures, load_left,
+				  backfill_begins(job->backfill ? hours : NULL, now, &closes));
 	}
 	job_end(&transaction);
+}
+
+/*
+ * job_note_failure
+ *		A run ended before it could write down why.
+ */
+void
+job_note_failure(const Job *job, const ErrorData *failed)
+{
+	JobTransaction transaction;
+	Oid			   types[3] = {INT8OID, TEXTOID, TEXTOID};
+	Datum		   values[3];
+
+	job_begin(&transaction);
+	values[0] = Int64GetDatum(job->sync_id);
+	values[1] = CStringGetTextDatum(unpack_sql_state(failed->sqlerrcode));
+	values[2] = CStringGetTextDatum(failed->message);
+	SPI_execute_with_args("UPDATE makini._sync SET consecutive_failures = consecutive_failures + 1,"
+						  " last_error_code = $2, last_error = $3 WHERE sync_id = $1",
+						  3, types, values, NULL, false, 0);
+	job_end(&transaction);
+}
+
+/*
+ * job_failures
+ *		The sync's failures in a row, -1 where there is no such sync any more.
+ */
+int
+job_failures(const Job *job)
+{
+	JobTransaction transaction;
+	Oid			   types[1] = {INT8OID};
+	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
+	int			   failures;
+
+	job_begin(&transaction);
+	SPI_execute_with_args("SELECT consecutive_failures::bigint FROM makini._sync WHERE sync_id = $1",
+						  1, types, values, NULL, true, 1);
+	failures = SPI_processed == 0 ? -1 : (int) item_int64(0, 1, 0);
+	job_end(&transaction);
+	return failures;
+}
+
+/* ---- retention ---- */
+
+int64
+job_purge(TimestampTz now, int limit)
+{
+	Oid	  types[2] = {TIMESTAMPTZOID, INT4OID};
+	Datum values[2];
+	int64 most;
+
+	values[0] = TimestampTzGetDatum(now - interval_length(makini_run_retention));
+	values[1] = Int32GetDatum(limit);
+	SPI_execute_with_args("DELETE FROM makini._sync_run r WHERE r.run_id IN (SELECT o.run_id"
+						  " FROM makini._sync_run o WHERE o.started_at < $1 AND o.finished_at < $1"
+						  " AND EXISTS (SELECT FROM makini._sync_run n WHERE n.sync_id = o.sync_id"
+						  "  AND n.run_id > o.run_id) LIMIT $2)",
+						  2, types, values, NULL, false, 0);
+	most = SPI_processed;
+	SPI_execute_with_args("DELETE FROM makini._rejected_row r WHERE r.rejected_id IN (SELECT o.rejected_id"
+						  " FROM makini._rejected_row o WHERE o.resolved_at < $1 LIMIT $2)",
+						  2, types, values, NULL, false, 0);
+	return Max(most, (int64) SPI_processed);
 }

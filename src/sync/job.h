@@ -43,6 +43,19 @@ typedef struct JobQueue
 	TimestampTz next_due; /* of the others, and of the schedules */
 } JobQueue;
 
+/*
+ * What a sync needs, as a condition on s of makini._sync.  A load of the
+ * backfill lane has been begun, is due, or is all that the sync can do: one
+ * that was never run for changes alone may have a source that can't tell them.
+ * $1 is the moment.
+ */
+#define JOB_NEEDS_BACKFILL                                                                         \
+	" (s.mode = 'full' OR s.mode = 'incremental' AND (s.data_as_of IS NULL OR s.full_due_at <= $1" \
+	" OR EXISTS (SELECT FROM makini._load l WHERE l.sync_id = s.sync_id AND l.lane = 'backfill')"  \
+	" OR coalesce((SELECT r.mode FROM makini._sync_run r WHERE r.sync_id = s.sync_id"              \
+	"  ORDER BY r.run_id DESC LIMIT 1), 'full') <> 'incremental'))"
+#define JOB_NEEDS_CHANGES " s.mode <> 'full'"
+
 /* ---- the scheduler's side, inside a JobTransaction ---- */
 
 /* Jobs whose worker is gone go back into the queue. */
@@ -53,11 +66,17 @@ extern bool job_queue_due(TimestampTz now);
 
 extern void job_look(TimestampTz now, JobQueue *queue);
 
+/* Runs and resolved rejected rows older than makini.run_retention, at most limit of each; how many. */
+extern int64 job_purge(TimestampTz now, int limit);
+
 /* ---- the run worker's side, each a transaction of its own ---- */
 
 extern bool job_claim(int slot, uint32 token, TimestampTz now, Job *job);
 
-/* failed: the run raised an error, which it could not write down itself; or NULL. */
-extern void job_finish(const Job *job, const ErrorData *failed);
+/* cancelled: somebody does not want it now, and what is left of a load waits for its next time. */
+extern void job_finish(const Job *job, bool cancelled);
+
+extern void job_note_failure(const Job *job, const ErrorData *failed);
+extern int	job_failures(const Job *job);
 
 #endif /* MAKINI_JOB_H */

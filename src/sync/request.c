@@ -20,6 +20,7 @@
 #include "connector/store.h"
 #include "makini.h"
 #include "sync/define.h"
+#include "sync/job.h"
 #include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_request_sync);
@@ -27,17 +28,18 @@ PG_FUNCTION_INFO_V1(makini_request_syncs);
 PG_FUNCTION_INFO_V1(makini_wake);
 
 /*
- * Lanes that a sync is to run in: incrementals go on beside a load.  A queued
- * job that waits is pulled forward; one that is due or runs is left alone.
+ * The lanes that a sync is to run in: incrementals go on beside a load.  A
+ * queued job that waits is pulled forward; one that is due or runs is left
+ * alone.  $1 is the moment, $3 the mode.
  */
 static const char *const request_statement =
 	"INSERT INTO makini._job AS j (sync_id, lane, mode, due_at)"
-	" SELECT s.sync_id, l.lane, $2, $3 FROM makini._sync s"
-	" CROSS JOIN LATERAL (SELECT CASE WHEN $2 IN ('full', 'verify') THEN 'backfill'"
-	"  ELSE 'incremental' END AS lane"
-	"  UNION ALL SELECT 'backfill' WHERE $2 IS NULL AND (s.state IN ('new', 'initial')"
-	"  OR EXISTS (SELECT FROM makini._load b WHERE b.sync_id = s.sync_id AND b.lane = 'backfill'))) l"
-	" WHERE s.sync_id = $1"
+	" SELECT s.sync_id, l.lane, $3, $1 FROM makini._sync s"
+	" CROSS JOIN LATERAL (SELECT 'incremental' AS lane"
+	"  WHERE coalesce($3, 'incremental') = 'incremental' AND" JOB_NEEDS_CHANGES
+	"  UNION ALL SELECT 'backfill' WHERE s.mode <> 'drain' AND ($3 IN ('full', 'verify')"
+	"  OR $3 IS NULL AND" JOB_NEEDS_BACKFILL "  OR $3 = 'incremental' AND s.mode = 'full')) l"
+	" WHERE s.sync_id = $2"
 	" ON CONFLICT (sync_id, lane) DO UPDATE SET due_at = excluded.due_at, mode = excluded.mode"
 	" WHERE j.worker IS NULL AND j.due_at > excluded.due_at";
 
@@ -72,13 +74,13 @@ check_worker(void)
 static bool
 put_request(int64 sync_id, const char *mode)
 {
-	Oid	  types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Oid	  types[3] = {TIMESTAMPTZOID, INT8OID, TEXTOID};
 	Datum values[3];
-	char  nulls[4] = {' ', mode == NULL ? 'n' : ' ', ' ', '\0'};
+	char  nulls[4] = {' ', ' ', mode == NULL ? 'n' : ' ', '\0'};
 
-	values[0] = Int64GetDatum(sync_id);
-	values[1] = mode == NULL ? (Datum) 0 : CStringGetTextDatum(mode);
-	values[2] = TimestampTzGetDatum(worker_now());
+	values[0] = TimestampTzGetDatum(worker_now());
+	values[1] = Int64GetDatum(sync_id);
+	values[2] = mode == NULL ? (Datum) 0 : CStringGetTextDatum(mode);
 	SPI_execute_with_args(request_statement, 3, types, values, nulls, false, 0);
 	return SPI_processed > 0;
 }

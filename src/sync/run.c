@@ -112,7 +112,7 @@ leave_out(void *arg)
 	Run			 *run = leaving->run;
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
-	leaving->left_out = drift_left_out(run->sync, run->source, leaving->error);
+	leaving->left_out = drift_left_out(run->sync, run->source, run->conn, leaving->error);
 	MemoryContextSwitchTo(old);
 	if (leaving->left_out)
 		open_source(run);

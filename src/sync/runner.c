@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "event/watch.h"
 #include "sync/job.h"
 #include "sync/worker.h"
 
@@ -173,24 +174,73 @@ say_what_is_run(int slot, bool backfill)
 	LWLockRelease(shared->lock);
 }
 
+/*
+ * A run writes down itself how it ended.  Where it raised an error before it
+ * could do that, the sync's failures are what they were.
+ */
+static void
+finish_job(const Job *job, int failures, const ErrorData *failed)
+{
+	bool cancelled = failed != NULL && failed->sqlerrcode == ERRCODE_QUERY_CANCELED;
+
+	if (!extension_is_there())
+		return;
+	if (failed != NULL && !cancelled && job_failures(job) == failures)
+		job_note_failure(job, failed);
+	job_finish(job, cancelled);
+}
+
 /* False when there was nothing to do. */
 static bool
 next_job(int slot)
 {
 	Job		   job;
 	ErrorData *failed;
+	int		   failures;
 
-	if (!extension_is_there() || !job_claim(slot, worker_token(), worker_now(), &job))
+	if (!job_claim(slot, worker_token(), worker_now(), &job))
 		return false;
 	worker_has_work();
+	failures = job_failures(&job);
 	say_what_is_run(slot, job.backfill);
 	current = &job;
 	failed = run(&job);
 	current = NULL;
 	say_what_is_run(slot, false);
-	if (extension_is_there())
-		job_finish(&job, failed);
+	finish_job(&job, failures, failed);
 	return true;
+}
+
+/* One watch that is due; what is wrong with it is noted with it. */
+static bool
+next_watch(void)
+{
+	bool found;
+
+	pgstat_report_activity(STATE_RUNNING, "makini watch");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = watch_run_next(worker_now());
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (found)
+		worker_has_work();
+	return found;
+}
+
+/* False when nothing is left.  Neither syncs nor watches wait for all of the others. */
+static bool
+next_thing(int slot)
+{
+	bool found;
+
+	if (!extension_is_there())
+		return false;
+	found = next_watch();
+	return next_job(slot) || found;
 }
 
 void
@@ -202,7 +252,7 @@ makini_runner_main(Datum arg)
 
 	MessageContext = AllocSetContextCreate(TopMemoryContext, "MessageContext", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(memory);
-	while (makini_launcher && instance_may_run() && next_job(slot) && !another_database_waits())
+	while (makini_launcher && instance_may_run() && next_thing(slot) && !another_database_waits())
 	{
 		MemoryContextSwitchTo(memory);
 		MemoryContextReset(memory);

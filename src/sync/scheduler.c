@@ -23,15 +23,22 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "event/event.h"
 #include "sync/job.h"
 #include "sync/worker.h"
+#include "webhook/sender.h"
 
 extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
 
 /* A row that somebody has locked is looked at again after this. */
 #define LOCKED_AGAIN USECS_PER_SEC
 
+/* Old rows are deleted this often, so many at a time. */
+#define PURGE_EVERY (60 * 60 * USECS_PER_SEC)
+#define PURGE_LIMIT 1000
+
 static WorkerDatabase *entry;
+static bool			   sending = false;	   /* sender_begin() has been called */
 static int			   failures = 0;	   /* turns in a row that raised an error */
 static int			   start_failures = 0; /* likewise, starts of run workers */
 static TimestampTz	   start_not_before = 0;
@@ -166,6 +173,27 @@ has_workers(void)
 
 /* ---- a turn ---- */
 
+static void
+purge(TimestampTz now)
+{
+	int64 most = PURGE_LIMIT;
+
+	if (now < entry->purge_at)
+		return;
+	entry->purge_at = now + PURGE_EVERY;
+	while (most >= PURGE_LIMIT)
+	{
+		JobTransaction transaction;
+
+		job_begin(&transaction);
+		most = event_purge(PURGE_LIMIT);
+		most = Max(most, webhook_purge(PURGE_LIMIT));
+		most = Max(most, job_purge(now, PURGE_LIMIT));
+		job_end(&transaction);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* Looks at everything once.  When to look again; *busy: there was something to do. */
 static TimestampTz
 turn(bool *busy)
@@ -187,6 +215,7 @@ turn(bool *busy)
 	if (queue.ready > 0 && start_not_before > now)
 		next = Min(next, start_not_before);
 	*busy = queue.ready > 0 || queue.running > 0;
+	purge(now);
 	return next;
 }
 
@@ -208,7 +237,6 @@ guarded_turn(bool *busy)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		*busy = true;
 		next = worker_now() + worker_backoff(++failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
 	}
 	PG_END_TRY();
@@ -256,27 +284,31 @@ leave_until(TimestampTz due)
 		proc_exit(0);
 }
 
-/* What was asked for until now is about to be looked at. */
-static void
+/* What was asked for until now is about to be looked at; true: schedules and queue too. */
+static bool
 note_looking(void)
 {
 	WorkerShared *shared = worker_shared();
-	bool		  visited;
+	bool		  look;
+	static int	  in_vain_before = 0;
 	int			  in_vain;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry->wanted = false;
+	look = entry->look;
+	entry->look = false;
 	entry->failures = 0;
 	in_vain = entry->found_nothing;
-	visited = entry->visiting;
-	entry->visiting = false;
-	if (visited)
+	if (entry->visiting)
 		worker_wake_process(&shared->launcher);
+	entry->visiting = false;
 	LWLockRelease(shared->lock);
 
 	/* it happens when several look for one job, but not over and over */
-	if (in_vain > 1)
+	if (in_vain > 1 && in_vain > in_vain_before)
 		start_later(in_vain - 1);
+	in_vain_before = in_vain;
+	return look;
 }
 
 /* Switched off: what is due stays due. */
@@ -285,10 +317,102 @@ leave_switched_off(void)
 {
 	WorkerShared *shared = worker_shared();
 
+	if (sending)
+		sender_end();
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry->wanted = true;
+	entry->look = true;
 	LWLockRelease(shared->lock);
 	proc_exit(0);
+}
+
+/* ---- sending ---- */
+
+/* Sends what is to be sent, or just waits, until a moment or until there is something new. */
+static void
+send_until(TimestampTz until, uint32 wait_event)
+{
+	if (makini_webhook_workers == 0)
+	{
+		worker_sleep(until, wait_event);
+		return;
+	}
+	if (!sending)
+		sender_begin();
+	sending = true;
+	sender_turn(worker_wait_ms(until));
+	worker_handle_signals();
+}
+
+/* An error at the beginning of sending must not keep syncs from running. */
+static void
+guarded_send_until(TimestampTz until, uint32 wait_event)
+{
+	static int		   failed = 0;
+	static TimestampTz not_before = 0;
+	MemoryContext	   caller = CurrentMemoryContext;
+
+	if (worker_now() < not_before)
+	{
+		worker_sleep(Min(until, not_before), wait_event);
+		return;
+	}
+	PG_TRY();
+	{
+		send_until(until, wait_event);
+		failed = 0;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		not_before = worker_now() + worker_backoff(++failed, USECS_PER_SEC, 60 * USECS_PER_SEC);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
+/* A last look; false when something is on its way, or came meanwhile. */
+static bool
+nothing_to_send(void)
+{
+	if (!sending)
+		return true;
+	sender_turn(0);
+	return sender_is_idle();
+}
+
+/* When there will be something to do, leaving aside what others may commit. */
+static TimestampTz
+needed_again(TimestampTz scheduled)
+{
+	TimestampTz due = sending ? sender_next_due() : DT_NOEND;
+
+	return TIMESTAMP_NOT_FINITE(due) ? scheduled : Min(scheduled, worker_time(due));
+}
+
+/* ---- the process ---- */
+
+/*
+ * Ends the process when it has had nothing to do for long enough, and will not
+ * have soon; does not return then.
+ */
+static void
+leave_if_idle(int64 linger, TimestampTz next)
+{
+	TimestampTz again;
+
+	if (!nothing_to_send())
+		return;
+	again = needed_again(next);
+	if (again - worker_now() <= linger)
+		return;
+	if (sending)
+		sender_end();
+	sending = false;
+	leave_until(again);
 }
 
 void
@@ -296,34 +420,32 @@ makini_scheduler_main(Datum arg)
 {
 	int			slot = worker_begin(WORKER_SCHEDULER, arg);
 	uint32		wait_event = makini_wait_event("MakiniSchedulerMain");
-	TimestampTz busy_at = GetCurrentTimestamp();
+	TimestampTz leave_at = 0;
+	TimestampTz next = 0;
+	bool		working = true;
 
 	entry = &worker_shared()->databases[slot];
 	forget_earlier_starts();
 	for (;;)
 	{
-		TimestampTz next;
-		TimestampTz leave_at;
-		bool		busy = false;
+		int64 linger = (int64) makini_scheduler_linger * 1000;
 
 		if (!makini_launcher || !instance_may_run())
 			leave_switched_off();
-		if (!extension_is_there())
-			leave_for_good();
-		note_looking();
 		if (worker_reap() > 0)
 			start_later(++start_failures);
-		next = guarded_turn(&busy);
-		if (busy || has_workers())
-			busy_at = GetCurrentTimestamp();
-
-		leave_at = worker_now() + (busy_at - GetCurrentTimestamp()) +
-			(int64) makini_scheduler_linger * 1000;
-		if (leave_at <= worker_now() && next > worker_now())
-			leave_until(next);
-		else if (busy || has_workers())
-			worker_sleep(next, wait_event);
-		else
-			worker_sleep(Min(next, leave_at), wait_event);
+		if (note_looking() || next <= worker_now())
+		{
+			if (!extension_is_there())
+				leave_for_good();
+			next = guarded_turn(&working);
+		}
+		working |= has_workers();
+		if (!working && worker_now() >= leave_at)
+			leave_if_idle(linger, next);
+		if (working || worker_now() >= leave_at)
+			leave_at = worker_now() + linger;
+		guarded_send_until(Min(next, leave_at), wait_event);
+		working = false;
 	}
 }

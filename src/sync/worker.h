@@ -44,6 +44,7 @@ extern int	 makini_max_workers;
 extern int	 makini_webhook_workers;
 extern bool	 makini_launcher;
 extern char *makini_run_on;
+extern char *makini_run_retention;	  /* an interval */
 extern int	 makini_scheduler_linger; /* ms; tests shorten it */
 extern char *makini_test_job;		  /* a procedure to call in place of the run; tests only */
 
@@ -57,7 +58,10 @@ extern char *makini_test_job;		  /* a procedure to call in place of the run; tes
  */
 extern void worker_wake_database(Oid database);
 
-/* The same for this database, if and when the transaction commits. */
+/* There may be events to send; schedules are not looked at. */
+extern void worker_wake_sender(Oid database);
+
+/* As worker_wake_database for this database, if and when the transaction commits. */
 extern void worker_wake_at_commit(void);
 
 /* Is there a launcher, so that what is put into the queue will be taken out? */
@@ -67,6 +71,9 @@ extern bool worker_available(void);
  * The time by which schedules go: the clock, unless a test has moved it.
  */
 extern TimestampTz worker_now(void);
+
+/* A moment of the real clock by it. */
+extern TimestampTz worker_time(TimestampTz clock);
 
 /*
  * worker_should_yield
@@ -133,12 +140,14 @@ typedef struct WorkerProcess
 typedef struct WorkerDatabase
 {
 	Oid			  database; /* InvalidOid: free */
-	bool		  wanted;	/* look at it at once */
+	bool		  wanted;	/* there may be something to do */
+	bool		  look;		/* with schedules and queue, that is, not just events to send */
 	bool		  visiting; /* nobody knows whether makini is in it */
 	int32		  blockers; /* commands that need it without workers */
 	TimestampTz	  next_due;
 	TimestampTz	  not_before; /* after failures */
 	int32		  failures;
+	TimestampTz	  purge_at;		 /* when old rows are deleted next */
 	int32		  found_nothing; /* run workers in a row that had come for nothing */
 	TimestampTz	  waiting_since; /* its oldest job that got no worker; WORKER_NEVER: none */
 	WorkerProcess scheduler;
@@ -202,6 +211,12 @@ extern uint32 worker_token(void);
  *		no moment.  Handles what signals ask for.
  */
 extern void worker_sleep(TimestampTz until, uint32 wait_event);
+
+/* Milliseconds to wait until then; -1 for WORKER_NEVER. */
+extern long worker_wait_ms(TimestampTz until);
+
+/* What the latch may have been set for. */
+extern void worker_handle_signals(void);
 
 /* In a run worker: it has found something to do, so that whoever started it looks again. */
 extern void worker_has_work(void);

@@ -14,12 +14,14 @@
 #include "utils/guc.h"
 
 #include "event/event.h"
+#include "event/setting.h"
 #include "sync/worker.h"
 
 int	  makini_max_workers = 4;
 int	  makini_webhook_workers = 1;
 bool  makini_launcher = true;
 char *makini_run_on = NULL;
+char *makini_run_retention = NULL;
 int	  makini_scheduler_linger = 60000;
 char *makini_test_job = NULL;
 
@@ -41,6 +43,9 @@ define_settings(void)
 							   "Names of the hosts on which makini may run anything; empty: any.",
 							   "Keeps copies of the cluster on other hosts from doing the same work.",
 							   &makini_run_on, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_interval_setting("makini.run_retention",
+							"How long runs that are over and rejected rows that are resolved are kept.",
+							&makini_run_retention, "30 days");
 	DefineCustomIntVariable("makini.scheduler_linger",
 							"How long a scheduler stays without work before it leaves.",
 							"Only tests have a reason to change it.", &makini_scheduler_linger,
@@ -63,5 +68,5 @@ worker_init(void)
 	worker_shared_init();
 	utility_hook_init();
 	launcher_register();
-	event_wake = worker_wake_database;
+	event_wake = worker_wake_sender;
 }

@@ -144,8 +144,8 @@ worker_is_alive(const WorkerProcess *process, uint32 token)
 
 /* ---- telling workers ---- */
 
-void
-worker_wake_database(Oid database)
+static void
+wake_database(Oid database, bool look)
 {
 	WorkerDatabase *entry;
 	bool			no_room = false;
@@ -157,6 +157,7 @@ worker_wake_database(Oid database)
 	if (entry != NULL)
 	{
 		entry->wanted = true;
+		entry->look |= look;
 		worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
 																	   &shared->launcher);
 	}
@@ -172,6 +173,18 @@ worker_wake_database(Oid database)
 				 errmsg("makini's workers serve at most %d databases", WORKER_DATABASES),
 				 errdetail("The database with OID %u is left out.", database),
 				 errhint("Run syncs there with CALL makini.run_sync, or put them into another database.")));
+}
+
+void
+worker_wake_database(Oid database)
+{
+	wake_database(database, true);
+}
+
+void
+worker_wake_sender(Oid database)
+{
+	wake_database(database, false);
 }
 
 static void
@@ -204,7 +217,13 @@ worker_available(void)
 TimestampTz
 worker_now(void)
 {
-	return GetCurrentTimestamp() + (shared == NULL ? 0 : shared->clock_offset);
+	return worker_time(GetCurrentTimestamp());
+}
+
+TimestampTz
+worker_time(TimestampTz clock)
+{
+	return clock + (shared == NULL || TIMESTAMP_NOT_FINITE(clock) ? 0 : shared->clock_offset);
 }
 
 /* ---- being a worker ---- */
@@ -237,6 +256,7 @@ run_ended(Oid database)
 		return;
 	entry->found_nothing = found_work ? 0 : entry->found_nothing + 1;
 	entry->wanted = true;
+	entry->look = true;
 	worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
 																   &shared->launcher);
 }
@@ -343,25 +363,34 @@ worker_has_work(void)
 	found_work = true;
 }
 
-void
-worker_sleep(TimestampTz until, uint32 wait_event)
+long
+worker_wait_ms(TimestampTz until)
 {
-	int	 events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long timeout = -1;
+	TimestampTz now = worker_now();
 
-	if (until != WORKER_NEVER)
-	{
-		TimestampTz now = worker_now();
+	if (until == WORKER_NEVER)
+		return -1;
+	return until <= now ? 0 : (long) Min((until - now) / 1000 + 1, INT_MAX);
+}
 
-		events |= WL_TIMEOUT;
-		timeout = until <= now ? 0 : (long) Min((until - now) / 1000 + 1, INT_MAX);
-	}
-	(void) WaitLatch(MyLatch, events, timeout, wait_event);
-	ResetLatch(MyLatch);
+void
+worker_handle_signals(void)
+{
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+}
+
+void
+worker_sleep(TimestampTz until, uint32 wait_event)
+{
+	long timeout = worker_wait_ms(until);
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout < 0 ? 0 : WL_TIMEOUT),
+					 timeout, wait_event);
+	ResetLatch(MyLatch);
+	worker_handle_signals();
 }

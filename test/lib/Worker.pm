@@ -54,7 +54,8 @@ sub make_jobs
 		CREATE OR REPLACE PROCEDURE public.job(sync bigint, lane text, mode text) LANGUAGE plpgsql AS \$job\$
 		BEGIN
 			INSERT INTO public.ran (sync_id, lane, mode, at) VALUES (sync, lane, mode, public.worker_now());
-			UPDATE makini._sync SET state = 'incremental', consecutive_failures = 0 WHERE sync_id = sync;
+			UPDATE makini._sync SET state = 'incremental', data_as_of = now(), consecutive_failures = 0
+				WHERE sync_id = sync;
 			COMMIT;
 			$statements
 		END \$job\$});
@@ -69,12 +70,16 @@ sub add_sync
 	my %row = (
 		connection_id => '00000000-0000-0000-0000-000000000001', source => 's.t', source_oid => 0,
 		target => 't.t', target_oid => 0, owner => 'postgres', owner_oid => 10, mode => 'incremental',
-		deletes => 'soft', state => 'incremental', %given);
+		deletes => 'soft', state => 'incremental', data_as_of => '2026-11-23', %given);
 	my $columns = join(', ', sort keys %row);
 	my $values = join(', ', map { defined $row{$_} ? "'$row{$_}'" : 'NULL' } sort keys %row);
 
+	# as if it had run before, or it would be taken for one that needs a load
 	return (split /\n/, $node->safe_psql($database, qq{
-		INSERT INTO makini._sync (home, $columns) VALUES (makini._home(), $values) RETURNING sync_id;
+		WITH s AS (INSERT INTO makini._sync (home, $columns) VALUES (makini._home(), $values) RETURNING sync_id)
+			INSERT INTO makini._sync_run (sync_id, connection_id, lane, mode, status, finished_at)
+			SELECT sync_id, '00000000-0000-0000-0000-000000000001', 'incremental', 'incremental', 'completed', now()
+			FROM s RETURNING sync_id;
 		SELECT makini._wake()}))[0];
 }
 

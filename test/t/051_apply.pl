@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use lib 'test/lib';
+use Hostile;
 use Makini;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -332,6 +333,29 @@ SKIP:
 	is(write_rows($sync, q{SELECT 'x', 1}, what => 'multiset', argument => 'lost'), 'unchanged 1', '... and left where a row could not be read');
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('z', 2)) v}, what => 'multiset'), 'inserted 1 unchanged 1 deleted 3', '... and deleted where there are too many');
 	is(sql('SELECT a, b FROM dst.loose ORDER BY 1'), "x|1\nz|2", '... until they are the same');
+}
+
+# ---- two lanes at once ----
+foreach my $way (qw(bulk indexed joined))
+{
+	my $argument = $way eq 'joined' ? q{'joined'} : 'NULL';
+	my $statement = sub {
+		my ($sync, $what, %given) = @_;
+		return "SELECT write_rows($sync, \$q\$" . items(%given) . "\$q\$, 1000, '$what', NULL, NULL, $argument)";
+	};
+	my ($one, $two) = map { Hostile::Session->new($node) } 1 .. 2;
+
+	sql("CREATE TABLE dst.lanes_$way (id bigint PRIMARY KEY, $columns)");
+	sql("ALTER TABLE dst.lanes_$way DROP CONSTRAINT lanes_${way}_pkey; CREATE INDEX ON dst.lanes_$way (id)") if $way eq 'joined';
+	my $sync = new_sync('src.item', "dst.lanes_$way", 'id');
+	$one->ask('BEGIN');
+	like(($one->ask($statement->($sync, 'apply', n => 20)))[0], qr/inserted 20/, "$way: one lane has written");
+	$two->send($statement->($sync, $way eq 'bulk' ? 'empty' : 'apply', n => 30, name => q{'newer'}, later => '1 hour'));
+	until_true('the other lane to wait', sub { return sql('SELECT count(*) FROM pg_stat_activity WHERE pid = ' . $two->pid . " AND wait_event_type = 'Lock'"); });
+	$one->ask('COMMIT');
+	like(($two->result)[0], qr/inserted 10 updated 20/, '... when another writes the same rows');
+	is(sql("SELECT count(*), count(DISTINCT id), min(name) FROM dst.lanes_$way"), '30|30|newer', '... and none is there twice');
+	$_->quit foreach $one, $two;
 }
 
 # ---- whose table it is ----

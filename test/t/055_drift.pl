@@ -95,6 +95,26 @@ is(sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'copy.item'::regclass
 sql("CALL makini.run_sync($item)");
 is(sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'copy.item'::regclass AND attname = 'upccode'"), '1', 'the next run adds it');
 
+# ---- columns that are refused without being named ----
+
+foreach my $kind ('400', '500')
+{
+	$sim->hide('item', 'purchasedescription', $kind);
+	alter_server($node, 'erp', max_retries => 0);
+	sql("CALL makini.run_sync($item, 'full')");
+	is(last_run($item, 'status'), 'completed', "a column that is answered with $kind is found");
+	is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{purchasedescription}', 'and left out');
+	$sim->reset;
+	sql("CALL makini.run_sync($item, 'full')");
+	is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{}', 'until it is back');
+}
+# trouble that is about no column stays what it is
+$sim->arm(kind => '500', count => 0, path => 'suiteql$');
+dies($node, "CALL makini.run_sync($item, 'full')", 'HV000', [qr/NetSuite failed inside/], 'trouble of another kind');
+$sim->disarm;
+is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{}', 'leaves no column out');
+alter_server($node, 'erp', max_retries => undef);
+
 # ---- mending: nothing is locked while the source is asked ----
 
 sub latest_check { return sql('SELECT max(check_id) FROM makini.sync_check'); }
