@@ -134,6 +134,7 @@ take_answer(Run *run)
 		return;
 	if (cursor_of(&page->cells[1]) >= run->sync->canary_cursor)
 		return;
+	run->sync->failed_as = "source_changed";
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", run->sync->sync_id),

@@ -68,7 +68,11 @@ find_column(const Target *target, const char *name)
 static bool
 fits(const TargetColumn *column, const char *text)
 {
-	size_t len = strlen(text);
+	size_t len;
+
+	if (*text == '-')
+		text++;
+	len = strlen(text);
 
 	switch (getBaseType(column->type))
 	{

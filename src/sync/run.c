@@ -211,8 +211,9 @@ update_sync(const char *statement, int n, Oid *types, Datum *values, const char 
 }
 
 static void
-raise_source_changed(const Sync *sync, const char *identity)
+raise_source_changed(Sync *sync, const char *identity)
 {
+	sync->failed_as = "source_changed";
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", sync->sync_id),
@@ -228,7 +229,7 @@ raise_source_changed(const Sync *sync, const char *identity)
  *		so that this raises where those of the sync came from elsewhere.
  */
 char *
-sync_identity(const Sync *sync, const Connection *conn)
+sync_identity(Sync *sync, const Connection *conn)
 {
 	char *identity = psprintf("%s%s%s", conn->endpoint.base_url, conn->endpoint.account ? " " : "",
 							  conn->endpoint.account ? conn->endpoint.account : "");
@@ -410,7 +411,7 @@ record_failure(void *arg)
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = state == NULL ? (Datum) 0 : CStringGetTextDatum(state);
 	nulls[1] = state == NULL ? 'n' : ' ';
-	values[2] = CStringGetTextDatum(unpack_sql_state(failure->error->sqlerrcode));
+	values[2] = CStringGetTextDatum(error_name(run->sync, failure->error));
 	values[3] = CStringGetTextDatum(failure->error->message);
 	update_sync("UPDATE makini._sync SET state = coalesce($2, state), last_error_code = $3,"
 				" last_error = $4, consecutive_failures = consecutive_failures + 1"

@@ -76,7 +76,7 @@ extern void canary_keep(const Run *run);
 extern void run_tombstones(Run *run);
 
 /* Where rows come from; raises 55000 where those of the sync came from elsewhere. */
-extern char *sync_identity(const Sync *sync, const Connection *conn);
+extern char *sync_identity(Sync *sync, const Connection *conn);
 
 /*
  * sync_run

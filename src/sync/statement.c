@@ -532,24 +532,27 @@ set_off(const char *setting)
 }
 
 /*
- * A plan made while the target was empty reads all of it later on.  Where an
- * index leads to the rows of a page nothing else is ever better.  The price put
- * on all the rest must not call the compiler.
+ * A plan made while the target was empty reads all of it later on, once for
+ * each row of the page.  Where an index leads to the rows of a page nothing
+ * else is ever better; where none does, and for ranges, the target is to be
+ * read once.  The price put on all the rest must not call the compiler.
  */
 static int
-force_index_plans(const Target *target, PlanKind kind)
+force_plan(const Target *target, PlanKind kind)
 {
 	static const char *const joins[] = {"enable_hashjoin", "enable_mergejoin", "enable_material",
 										"enable_memoize"};
+	bool					 indexed = target->key_indexed && !target->foreign_parts;
 	int						 level = NewGUCNestLevel();
 
 	set_off("jit");
-	if (!target->key_indexed || target->foreign_parts || kind == PLAN_FREELY)
+	if (kind == PLAN_FREELY)
 		return level;
-	set_off("enable_seqscan");
-	if (kind == PLAN_BY_RANGE)
+	if (indexed)
+		set_off("enable_seqscan");
+	if (!indexed || kind == PLAN_BY_RANGE)
 		set_off("enable_nestloop");
-	for (int i = 0; i < lengthof(joins) && kind == PLAN_BY_KEY; i++)
+	for (int i = 0; i < lengthof(joins) && indexed && kind == PLAN_BY_KEY; i++)
 		set_off(joins[i]);
 	return level;
 }
@@ -586,7 +589,7 @@ prepare(Apply *apply, Statement *statement)
 void
 statement_execute(Apply *apply, Statement *statement, Datum *values, const char *nulls)
 {
-	int			level = force_index_plans(apply->target, statement->kind);
+	int			level = force_plan(apply->target, statement->kind);
 	CachedPlan *plan;
 	int			status;
 

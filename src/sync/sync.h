@@ -106,6 +106,9 @@ typedef struct Sync
 	TimestampTz swept_at; /* rows without a cursor were last looked for */
 	List	   *left_out; /* of char * */
 
+	/* what makini calls the error that ends a run; NULL: its SQLSTATE */
+	const char *failed_as;
+
 	/* options */
 	char	 *full_every; /* interval, or NULL */
 	DriftMode on_schema_change;

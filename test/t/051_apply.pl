@@ -335,6 +335,35 @@ SKIP:
 	is(sql('SELECT a, b FROM dst.loose ORDER BY 1'), "x|1\nz|2", '... until they are the same');
 }
 
+# ---- comparing ----
+{
+	my $check = sub {
+		my ($sync, $query, %given) = @_;
+		my $id = sql("INSERT INTO makini._sync_check (sync_id) VALUES ($sync) RETURNING check_id");
+
+		write_rows($sync, $query, what => 'verify', argument => $id, %given);
+		return sql("SELECT kind, key, columns FROM makini._sync_difference WHERE check_id = $id ORDER BY 1, 2::text") . ';'
+		  . sql("SELECT source_rows, target_rows, missing, extra, different FROM makini._check_bucket WHERE check_id = $id");
+	};
+
+	sql("CREATE TABLE dst.compared (id bigint PRIMARY KEY, $columns)");
+	my $sync = new_sync('src.item', 'dst.compared', 'id');
+	write_rows($sync, items());
+	is($check->($sync, items(), low => '{0}'), ';30|30|0|0|0', 'nothing differs');
+	sql("DELETE FROM dst.compared WHERE id = 4; UPDATE dst.compared SET name = 'wrong', doc = '{\"a\": 2}' WHERE id = 5;
+		UPDATE dst.compared SET _deleted_at = now() WHERE id = 6; UPDATE dst.compared SET name = 'newer', modified = now() WHERE id = 7;
+		UPDATE dst.compared SET note = 'mine' WHERE id = 8; INSERT INTO dst.compared (id) VALUES (31), (32), (99)");
+	is($check->($sync, items(), low => '{0}', high => '{40}'),
+		qq(different|{"id": 5}|{name,doc}\nextra|{"id": 31}|\nextra|{"id": 32}|\nmissing|{"id": 4}|\nmissing|{"id": 6}|;30|30|2|2|1), 'what differs is told');
+	$sync = new_sync('src.balance', 'dst.balance', 'item,bin,lot', 'hard');
+	my $rows = 'SELECT * FROM (VALUES (1::bigint, NULL::bigint, NULL::text, 1::numeric), (1, 1, NULL, 2), (1, NULL, \'x\', 3)) v(item, bin, lot, quantity)';
+	sql('DELETE FROM dst.balance');
+	write_rows($sync, $rows);
+	sql("UPDATE dst.balance SET quantity = 7 WHERE lot = 'x'; INSERT INTO dst.balance VALUES (1, 3, NULL, 3, now())");
+	is($check->($sync, $rows, low => '{0}'),
+		qq(different|{"bin": null, "lot": "x", "item": 1}|{quantity}\nextra|{"bin": 3, "lot": null, "item": 1}|;3|4|0|1|1), 'with NULLs in keys too');
+}
+
 # ---- two lanes at once ----
 foreach my $way (qw(bulk indexed joined))
 {

@@ -103,6 +103,7 @@ sql("CALL makini.run_sync($items)");
 $sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() - interval '1 year'");
 dies($node, "CALL makini.run_sync($items)", '55000', [qr/source of sync $items has changed/, qr/went back in time/, qr/makini\.reset_sync\($items\)/], 'a source that went back in time');
 is(sql("SELECT state FROM makini.sync WHERE sync_id = $items"), 'failed', 'the sync stops');
+is(sql("SELECT error_code FROM makini.sync_run WHERE sync_id = $items ORDER BY run_id DESC LIMIT 1"), 'source_changed', 'for a reason that has a name');
 is(sql("SELECT count(*) FROM makini.problem WHERE object LIKE '%erp.item%'"), 1, 'and is a problem');
 sql("SELECT makini.reset_sync($items)");
 sql("CALL makini.run_sync($items)");
