@@ -35,6 +35,7 @@ SELECT * FROM run_of(:sync);
 SELECT id, name, symbol FROM local.currency WHERE id < 3 ORDER BY id;
 SELECT * FROM told();
 SELECT left_out FROM makini._sync WHERE sync_id = :sync;
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'sync 500%';
 CALL makini.run_sync(:sync);
 CALL makini.run_sync(:sync, 'full');
 SELECT * FROM run_of(:sync);
@@ -102,6 +103,7 @@ CALL makini.run_sync(:extra, 'full');
 SELECT status, updated, rejected FROM run_of(:extra);
 SELECT id, exchangerate, _extra->'exchangerate' AS extra FROM local.extra WHERE id < 3 ORDER BY id;
 SELECT * FROM told();
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'sync 500%' ORDER BY object;
 -- refresh_schema does the same for foreign table and target at once
 ALTER FOREIGN TABLE drift.currency DROP COLUMN symbolplacement;
 ALTER TABLE local.added DROP COLUMN symbolplacement;

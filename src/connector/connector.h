@@ -331,6 +331,7 @@ typedef struct FeedBatch
 	int		  nparts;
 	FeedPart *parts; /* the feed's own first, then its children's */
 	CellPage  raw;	 /* by row of the first part: all that was sent, as JSON */
+	Cell	 *essence; /* likewise: bytes that are the same when it is handed out again */
 
 	/*
 	 * By row of the first part: what of it is no text and stands as NULL, so that
@@ -477,7 +478,9 @@ typedef struct Connector
 	 * raises what went wrong after all that came before it.  An answer has to be
 	 * stored as a whole before any of it is acknowledged: acknowledgements may
 	 * cover more rows than the one they name.  feed_untouched says of a feed that
-	 * failed whether it is certain that nothing was handed out; feed_flag names
+	 * failed whether it is certain that nothing was handed out; feed_again makes of
+	 * a row as it was sent what it came in (it lives in CurrentMemoryContext, and
+	 * asks nobody); feed_flag names
 	 * what feeds have in common that hand out the same rows; feed_redelivers: rows
 	 * come again until they are acknowledged (an outline will do).
 	 */
@@ -485,6 +488,7 @@ typedef struct Connector
 	FeedBatch *(*feed_next)(Feed *feed);
 	void (*feed_close)(Feed *feed);
 	bool (*feed_untouched)(Feed *feed);
+	FeedBatch *(*feed_again)(Connection *conn, const Entity *entity, const char *row);
 	const char *(*feed_flag)(const Entity *entity);
 	bool (*feed_redelivers)(const Connection *conn, const Entity *entity);
 	const char *(*acknowledge_key)(const Entity *entity); /* comma list, NULL: it takes none */

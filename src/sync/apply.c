@@ -77,6 +77,7 @@ apply_begin(const Sync *sync, const Target *target, int64 run_id, Counters *coun
 	apply->run_id = run_id;
 	apply->counters = counters;
 	apply->empty = empty;
+	apply->parent = -1;
 	apply->cxt = CurrentMemoryContext;
 	apply->page_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "makini apply page", ALLOCSET_DEFAULT_SIZES);

@@ -79,6 +79,7 @@ struct Apply
 	bool		  rejected;		 /* some row of the sync is kept as rejected */
 	Bulk		 *bulk;			 /* NULL: not begun */
 	Multiset	 *multiset;		 /* way without a key; NULL: not begun */
+	int			  parent;		 /* column that goes along with keys, or -1 */
 	TimestampTz	  delete_before; /* rows written since are left alone */
 	bool		  lost;			 /* not all that was read could be noted as seen */
 	bool		  seen_judged;	 /* what was not noted as seen is noted as missing */
@@ -128,8 +129,10 @@ extern Statement	   *statement_get(Apply *apply, const char *sql, PlanKind kind,
 extern void statement_execute(Apply *apply, Statement *statement, Datum *values, const char *nulls);
 extern void statements_free(Apply *apply);
 extern Datum *page_values(Apply *apply, const RowSet *set, int nmore, char **nulls);
+extern Datum *page_key_values(Apply *apply, const RowSet *set, int nmore, char **nulls);
 
 extern void	 sql_page(StringInfo sql, const Target *target);
+extern void	 sql_key_page(StringInfo sql, const Target *target);
 extern void	 sql_key_join(StringInfo sql, const Target *target, KeyPattern pattern);
 extern void	 sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern);
 extern void	 sql_changed(StringInfo sql, const Target *target, bool excluded);

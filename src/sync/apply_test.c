@@ -135,7 +135,7 @@ makini_test_apply(PG_FUNCTION_ARGS)
 	apply = apply_begin(sync, target, 0, &counters, strcmp(what, "empty") == 0);
 	SPI_connect();
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the query gives no rows");
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("the query gives no rows")));
 	table = SPI_tuptable;
 	total = SPI_processed;
 	extra = strcmp(SPI_fname(table->tupdesc, table->tupdesc->natts), "_extra") == 0;

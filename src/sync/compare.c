@@ -13,7 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -22,8 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "makini.h"
-#include "sync/apply.h"
+#include "fdw/filter_text.h"
 #include "sync/compare.h"
 
 /* ---------------------------------------------------------------------
@@ -59,8 +58,33 @@ stable_texts_end(int level)
  */
 
 /*
+ * Whether initial_filter can be asked of the target: it may speak of columns
+ * that the sync does not read.
+ */
+static bool
+initial_filter_fits(const Apply *apply)
+{
+	Table	   *source = table_open_options(apply->sync->source);
+	TextFilter *filter = filter_parse(source, apply->sync->initial_filter, "initial_filter");
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause((Node *) filter->expr, 0))
+	{
+		char *name = get_attname(source->relid, ((Var *) lfirst(lc))->varattno, false);
+		bool  found = false;
+
+		for (int i = 0; i < apply->target->nsource; i++)
+			found = found || strcmp(apply->target->columns[i].name, name) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/*
  * Rows that the pass reads.  initial_filter speaks of the source's columns,
- * which have the same names here; only t may be in sight.
+ * which have the same names here; only t may be in sight.  Where it can't be
+ * asked, rows that it adds stay out of the scope, and so are not deleted.
  */
 void
 sql_scope(StringInfo sql, const Apply *apply)
@@ -80,7 +104,7 @@ sql_scope(StringInfo sql, const Apply *apply)
 		appendStringInfo(sql, "(($%d AT TIME ZONE 'UTC') OPERATOR(pg_catalog.+) interval '1 day')",
 						 COMPARE_HISTORY(target));
 	appendStringInfo(sql, " OR t.%s IS NULL", cursor);
-	if (apply->sync->initial_filter != NULL)
+	if (apply->sync->initial_filter != NULL && initial_filter_fits(apply))
 		appendStringInfo(sql, " OR (%s)", apply->sync->initial_filter);
 	appendStringInfoChar(sql, ')');
 }
@@ -268,7 +292,7 @@ void
 sql_not_in_page(StringInfo sql, const Target *target)
 {
 	appendStringInfoString(sql, " AND NOT EXISTS (SELECT FROM ");
-	sql_page(sql, target);
+	sql_key_page(sql, target);
 	appendStringInfoString(sql, " WHERE ");
 	sql_same_key(sql, target);
 	appendStringInfoChar(sql, ')');
@@ -307,7 +331,7 @@ compare_values(Apply *apply, const Rows *rows, const PageRange *range, Timestamp
 
 	if (rows != NULL)
 		rowset_whole(rows, &set);
-	values = page_values(apply, rows ? &set : NULL, COMPARE_NMORE, nulls);
+	values = page_key_values(apply, rows ? &set : NULL, COMPARE_NMORE, nulls);
 	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
 	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
 	if (range == NULL)
@@ -322,7 +346,8 @@ compare_values(Apply *apply, const Rows *rows, const PageRange *range, Timestamp
 
 /*
  * compare_execute
- *		Run a statement over a page and its range; connected to SPI, as owner.
+ *		Run a statement over a page's keys and its range; connected to SPI, as
+ *		owner.
  */
 void
 compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,

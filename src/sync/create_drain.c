@@ -123,7 +123,8 @@ check_flag(const NewDrain *drain, int64 sync_id, Oid source, const char *source_
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("drain " INT64_FORMAT " of %s takes the same rows", sync_id, source_name),
 			 errdetail("The remote side marks a row as handed out for whoever asks first; each of the two would miss what the other got."),
-			 errhint("Drain one of the two, or drop the other with SELECT makini.drop_sync(" INT64_FORMAT ").",
+			 errhint("Drain one of the two, or drop the other with SELECT makini.drop_sync(" INT64_FORMAT
+					 ").",
 					 sync_id)));
 }
 
@@ -171,7 +172,8 @@ append_own_columns(StringInfo sql, const Table *table)
 		if (!attr->attisdropped)
 			appendStringInfo(sql, "%s %s, ", quote_identifier(NameStr(attr->attname)),
 							 format_type_extended(attr->atttypid, attr->atttypmod,
-												  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
 	}
 	table_close(rel, NoLock);
 }
@@ -188,7 +190,8 @@ append_child_columns(StringInfo sql, const NewDrain *drain, const Entity *entity
 	{
 		DiscoveredColumn *column = lfirst(lc);
 
-		appendStringInfo(sql, "%s %s, ", quote_identifier(imported_name(column)), imported_type(column));
+		appendStringInfo(sql, "%s %s, ", quote_identifier(imported_name(column)),
+						 imported_type(column));
 	}
 }
 
@@ -242,7 +245,8 @@ check_unused(Oid relid, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("sync " INT64_FORMAT " writes to %s already",
-						DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
+						DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+													&isnull)),
 						name),
 				 errhint("Drain into another schema.")));
 	SPI_finish();
@@ -343,8 +347,8 @@ key_names(const NewDrain *drain)
 static Jsonb *
 stored_options(Jsonb *options, const char *acknowledge, const char *refuse)
 {
-	char *more = psprintf("{\"start\": false, \"acknowledge\": \"%s\", \"refuse\": \"%s\"}", acknowledge,
-						  refuse);
+	char *more = psprintf("{\"start\": false, \"acknowledge\": \"%s\", \"refuse\": \"%s\"}",
+						  acknowledge, refuse);
 
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options),
 											  DirectFunctionCall1(jsonb_in, CStringGetDatum(more))));

@@ -57,7 +57,10 @@ note_change(int64 sync_id, const char *column, const char *change)
 	return noted;
 }
 
-/* Forget what was noted of columns that are as they should be. */
+/*
+ * Forget what was noted of columns that are as they should be, and of those that
+ * the sync does not read any more.
+ */
 static void
 forget_changes(int64 sync_id, const List *columns)
 {
@@ -74,8 +77,11 @@ forget_changes(int64 sync_id, const List *columns)
 		construct_array(names, list_length(columns), TEXTOID, -1, false, TYPALIGN_INT));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._drift WHERE sync_id = $1 AND column_name::text = ANY ($2)"
-						  " AND change <> 'removed'",
+	SPI_execute_with_args("DELETE FROM makini._drift d USING makini._sync s"
+						  " WHERE d.sync_id = $1 AND s.sync_id = $1 AND d.change <> 'removed'"
+						  " AND (d.column_name::text = ANY ($2) OR NOT d.column_name = ANY (s.columns)"
+						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+						  " WHERE a.attrelid = s.source_oid AND a.attname = d.column_name))",
 						  lengthof(types), types, values, NULL, false, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);

@@ -4,7 +4,7 @@
  *		Columns that come and go at a source while it is being synced, and
  *		rows that are fetched once more by their keys.
  *
- * drift.c looks at the columns, refresh.c does so on demand; refetch.c asks
+ * drift.c looks at the columns, refresh.c and look.c do so on demand; refetch.c asks
  * for single rows; verify.c and rejected.c use it.
  *
  *-------------------------------------------------------------------------

@@ -167,7 +167,7 @@ note_seen(Apply *apply, const Rows *rows)
 	appendStringInfoString(&sql, "SELECT ");
 	sql_key_array(&sql, apply->target, true);
 	appendStringInfoString(&sql, " FROM ");
-	sql_page(&sql, apply->target);
+	sql_key_page(&sql, apply->target);
 	keys = select_keys(apply, sql.data, PLAN_FREELY, rows, NULL, 0);
 	(void) private_texts(apply->sync->sync_id,
 						 "INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY
@@ -264,12 +264,12 @@ delete_pattern(Apply *apply, const RowSet *set, KeyPattern pattern, Written *wri
 	Oid			   more[] = {TIMESTAMPTZOID};
 	StringInfoData sql;
 	char		  *nulls;
-	Datum		  *values = page_values(apply, set, 1, &nulls);
+	Datum		  *values = page_key_values(apply, set, 1, &nulls);
 
 	initStringInfo(&sql);
 	sql_delete(&sql, apply);
 	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
-	sql_page(&sql, target);
+	sql_key_page(&sql, target);
 	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ",
 					 PAGE_NARGS(target) + 1);
 	sql_key_join(&sql, target, pattern);
@@ -493,10 +493,10 @@ compare_unseen(Apply *apply, int64 check_id, TimestampTz before)
 static void
 sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent, const PageRange *range)
 {
-	appendStringInfo(sql, " AND t.%s %s ANY (ARRAY(SELECT s.c%d FROM ", quote_identifier(parent->name),
-					 sql_equality(parent->type), (int) (parent - target->columns) + 1);
-	sql_page(sql, target);
-	appendStringInfoChar(sql, ')');
+	char *type = sql_type(getBaseType(parent->type), -1);
+
+	appendStringInfo(sql, " AND t.%s %s ANY ($%d::%s[]", quote_identifier(parent->name),
+					 sql_equality(parent->type), (int) (parent - target->columns) + 1, type);
 	if (range->nlow > 0 && compare_ordered_column(target, range, 0) == parent)
 		appendStringInfo(sql, " OPERATOR(pg_catalog.||) %s",
 						 sql_bound_value(parent, COMPARE_LOW(target), 0));
@@ -504,20 +504,24 @@ sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent,
 }
 
 static List *
-find_orphans(Apply *apply, const Rows *rows, const PageRange *range, const TargetColumn *parent)
+find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent)
 {
 	const Target  *target = apply->target;
 	StringInfoData sql;
+	List		  *keys;
 
 	initStringInfo(&sql);
 	sql_written_before(&sql, target);
-	sql_of_parents(&sql, target, parent, range);
+	sql_of_parents(&sql, target, &target->columns[parent], range);
 	sql_constants(&sql, target);
 	sql_bound(&sql, target, range, true);
 	sql_bound(&sql, target, range, false);
 	sql_not_deleted(&sql, apply);
 	sql_not_in_page(&sql, target);
-	return select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, DT_NOEND);
+	apply->parent = parent;
+	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, DT_NOEND);
+	apply->parent = -1;
+	return keys;
 }
 
 /*
@@ -535,7 +539,7 @@ compare_children(Apply *apply, const Rows *rows, const PageRange *range, const c
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	for (int i = 0; i < target->nsource; i++)
 		if (strcmp(target->columns[i].name, parent_column) == 0)
-			delete_keys(apply, find_orphans(apply, rows, range, &target->columns[i]), DT_NOEND);
+			delete_keys(apply, find_orphans(apply, rows, range, i), DT_NOEND);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }

@@ -43,7 +43,9 @@ run_sql(const char *sql)
 	int status = SPI_execute(sql, false, 0);
 
 	if (status < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(status));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not run \"%s\": %s", sql, SPI_result_code_string(status))));
 }
 
 static SelectedColumn *

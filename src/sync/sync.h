@@ -20,7 +20,12 @@
  *	compare.c			what of the target a page does not have: deletes, verify
  *	reject.c			rows that could not be written
  *	drain.c, land.c, owed.c		feeds that consume what they hand out
- *	verify.c, drift.c	comparing with the source; columns that come and go
+ *	drift.c, schema_change.c	columns that come and go
+ *	refresh.c, look.c	... found and followed on demand
+ *	verify.c			checks and repairs
+ *	rejected.c			trying rejected rows again
+ *	refetch.c, key_text.c		single rows by their keys
+ *	backfill.c			single columns of what has been read
  *
  *-------------------------------------------------------------------------
  */

@@ -33,6 +33,8 @@ sql(q{
 		SERVER erp OPTIONS (query 'SELECT 1', key 'item,bin,lot');
 	CREATE FOREIGN TABLE src.line (parent bigint NOT NULL, line bigint NOT NULL, amount numeric)
 		SERVER erp OPTIONS (query 'SELECT 1', key 'parent,line');
+	CREATE FOREIGN TABLE src.pick (pick bigint NOT NULL, parent bigint, amount numeric)
+		SERVER erp OPTIONS (query 'SELECT 1', key 'pick');
 	CREATE FOREIGN TABLE src.loose (a text, b int) SERVER erp OPTIONS (query 'SELECT 1')});
 
 my $columns = 'name text, price numeric(12,2), day date, modified timestamptz, doc json, _synced_at timestamptz,'
@@ -238,7 +240,7 @@ SKIP:
 {
 	sql("CREATE DOMAIN dst.short AS varchar(3) CHECK (VALUE <> 'bad');
 		CREATE TABLE dst.cast (price numeric(8,1), id int PRIMARY KEY, name dst.short, gone int, modified timestamptz(0), doc json, day timestamp,
-			_synced_at timestamptz, _deleted_at timestamptz, number bigserial, made timestamptz DEFAULT now(), twice numeric GENERATED ALWAYS AS (price * 2) STORED);
+			_synced_at timestamptz, _deleted_at timestamptz, number bigserial, ident int GENERATED ALWAYS AS IDENTITY, made timestamptz DEFAULT now(), twice numeric GENERATED ALWAYS AS (price * 2) STORED);
 		ALTER TABLE dst.cast DROP COLUMN gone");
 	my $sync = new_sync('src.item', 'dst.cast', 'id');
 	my $rows = items(name => q{CASE g WHEN 3 THEN 'bad' WHEN 4 THEN 'toolong' ELSE 'ok' END}, price => 'g * 1.57');
@@ -248,7 +250,7 @@ SKIP:
 	sql('TRUNCATE dst.cast');
 	is(write_rows($sync, items(name => q{'ok'}, price => 'g * 1.57'), what => 'empty'), 'inserted 30', 'all of them below SQL');
 	is(write_rows($sync, items(name => q{'ok'}, price => 'g * 1.57')), 'unchanged 30', '... are the same');
-	is(sql('SELECT count(*), count(DISTINCT number), count(made), sum(twice - 2 * price), max(price) FROM dst.cast'), '30|30|30|0.0|47.1', '... with defaults and generated values');
+	is(sql('SELECT count(*), count(DISTINCT number) + count(DISTINCT ident), count(made), sum(twice - 2 * price), max(price) FROM dst.cast'), '30|60|30|0.0|47.1', '... with defaults and generated values');
 }
 
 # ---- keys with NULLs ----
@@ -321,6 +323,16 @@ SKIP:
 	is(write_rows($sync, $lines->('p IN (2, 3) AND l > 1 AND (p, l) <= (3, 3)'), what => 'children', low => '{1,4}', high => '{3,3}', argument => 'parent'), 'deleted 2', 'lines that a page lacks of its parents');
 	is(sql('SELECT parent, string_agg(line::text, \',\' ORDER BY line) FROM dst.line GROUP BY 1 ORDER BY 1'), "1|1,2,3,4\n2|2,3,4\n3|2,3,4\n4|1,2,3,4\n5|1,2,3,4\n6|1,2,3,4", '... and no others');
 	is(write_rows($sync, $lines->('p = 5'), what => 'children', low => '{3,3}', high => '{5,4}', argument => 'parent'), 'deleted 1', 'the end of the parent that a page begins in');
+}
+
+{
+	sql('CREATE TABLE dst.pick (pick bigint PRIMARY KEY, parent bigint, amount numeric, _synced_at timestamptz)');
+	my $sync = new_sync('src.pick', 'dst.pick', 'pick', 'hard');
+	my $picks = sub { my ($where) = @_; return "SELECT g::bigint, (g / 3)::bigint, 1::numeric FROM generate_series(1, 20) g WHERE $where ORDER BY 1"; };
+
+	write_rows($sync, $picks->('true'));
+	is(write_rows($sync, $picks->('g IN (6, 9, 10)'), what => 'children', low => '{2}', high => '{12}', argument => 'parent'), 'deleted 3', 'children whose key does not begin with their parent');
+	is(sql("SELECT string_agg(pick::text, ',' ORDER BY pick) FROM dst.pick WHERE parent IN (1, 2, 3, 4)"), '3,4,5,6,9,10,12,13,14', '... and no others');
 }
 
 # ---- rows without a key ----

@@ -60,6 +60,7 @@ cmp_ok($landed, '>', 200, 'rows have landed');
 is(acks('landing.tranfile_export'), "done $landed", 'and are acknowledged');
 is($sim->feed('TranFileExport')->{T}, $landed, 'as the other side says, too');
 is(sql("SELECT rows_read, rows_inserted, rows_rejected, status FROM makini.sync_run WHERE sync_id = $moves ORDER BY run_id DESC LIMIT 1"), "$landed|$landed|0|completed", 'the account');
+is(sql("SELECT state, data_as_of > now() - interval '1 hour', last_success_at IS NOT NULL FROM makini.sync WHERE sync_id = $moves"), 'incremental|t|t', 'the state');
 is(sql('SELECT count(*) FROM makini.owed_acknowledgement'), '0', 'nothing is owed');
 is(sql(q{SELECT bool_and(_raw->>'TRANFILE_REC_ID' IS NOT NULL AND (_raw->>'TRANFILE_REC_ID')::numeric = tranfile_rec_id AND _received_at <= now() AND _duplicate_of IS NULL) FROM landing.tranfile_export}), 't', 'each with what was sent');
 run($moves);
@@ -124,6 +125,15 @@ foreach my $feed (qw(cust_order_status_export parcel_export wcs_picks))
 	like(acks("landing.$feed"), $feed eq 'wcs_picks' ? qr/^never \d+$/ : qr/^done \d+/, "$feed: acknowledged, where it takes that");
 	drop($id);
 }
+
+# Rows that carry the clock of their answer are known again all the same.
+$sim->reset;
+my $events = create('cust_order_status_export', 'landing');
+run($events);
+$sim->set_flags('CustOrderStatusExport', 'F');
+run($events);
+is(sql(q{SELECT count(*) - 2 * count(_duplicate_of), count(*) > 20 FROM landing.cust_order_status_export}), '0|t', 'events that came again, at another time of day');
+drop($events);
 
 # ---- by hand ----
 
@@ -196,8 +206,28 @@ foreach my $refuse (qw(never rejected))
 	is(join(' ', map { $sim->feed('TranFileExport')->{$_} } qw(F S T E)), $refuse eq 'never' ? "$left 0 " . ($landed + 2) . ' 0' : "$left 0 $landed 2", "refuse $refuse: and the other side knows")
 	  or diag(explain($sim->feed('TranFileExport')));
 	is(sql('SELECT count(*) FROM makini.owed_acknowledgement'), '0', "refuse $refuse: nothing is owed");
+	is(sql("SELECT makini.retry_rejected($moves)"), '0', "refuse $refuse: tried again, they are refused again");
+	sql(q{ALTER TABLE landing.tranfile_export DROP CONSTRAINT tranfile_export_skidid_check});
+	$sim->forget;
+	is(sql("SELECT makini.retry_rejected($moves)"), '2', "refuse $refuse: when the table has changed they land");
+	is($sim->requests('TranFileExport'), 0, "refuse $refuse: from what was kept of them");
+	is(sql(q{SELECT count(*), count(DISTINCT _row_id), count(DISTINCT _run_id) FROM landing.tranfile_export}), join('|', $landed + 2, $landed + 2, 1), "refuse $refuse: as if they had come with the others");
+	is(acks('landing.tranfile_export'), $refuse eq 'never' ? 'done ' . ($landed + 2) : "done $landed, refused 2", "refuse $refuse: with what became of them");
+	is(sql("SELECT count(*) FROM makini.rejected_row WHERE sync_id = $moves AND resolved_at IS NULL"), '0', "refuse $refuse: and are settled");
 	drop($moves);
 }
+
+# With children, too.
+$sim->reset;
+$orders = create('cust_order_export', 'landing');
+sql(q{ALTER TABLE landing.cust_order_export_picks ADD CONSTRAINT no_line CHECK (line_number <> 1)});
+run($orders);
+cmp_ok(sql('SELECT count(*) FROM makini.rejected_row WHERE resolved_at IS NULL'), '>', 0, 'a child that can\'t be written keeps its parent away');
+is(sql('SELECT count(*) FROM landing.cust_order_export_picks p LEFT JOIN landing.cust_order_export o ON o._row_id = p._parent_row_id WHERE o._row_id IS NULL'), '0', 'and its siblings');
+sql(q{ALTER TABLE landing.cust_order_export_picks DROP CONSTRAINT no_line});
+sql("SELECT makini.retry_rejected($orders, ARRAY(SELECT rejected_id FROM makini.rejected_row WHERE resolved_at IS NULL))");
+is(sql(q{SELECT (SELECT count(*) FROM landing.cust_order_export), sum(jsonb_array_length(_raw->'PicksList')) = (SELECT count(*) FROM landing.cust_order_export_picks) FROM landing.cust_order_export}), "$n|t", 'until they are landed together');
+drop($orders);
 
 # ---- tables that were there ----
 

@@ -88,6 +88,17 @@ is(sql("SELECT makini.resolve_drain($id, 'resent by the night shift')"), '1', 'w
 is(sql(q{SELECT count(*) FROM makini.problem WHERE fix_sql LIKE '%resolve_drain%'}), '0', 'and the problem is none any more');
 drop($id);
 
+# ---- what a trigger throws, and what only others stand in the way of ----
+
+$sim->reset;
+$id = create('tranfile_export');
+sql(q{CREATE FUNCTION landing.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.tranfile_rec_id % 10 = 0 THEN RAISE EXCEPTION 'not tens'; END IF; RETURN NEW; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON landing.tranfile_export FOR EACH ROW EXECUTE FUNCTION landing.refuse()});
+run($id);
+is(sql(q{SELECT (SELECT count(*) FROM landing.tranfile_export) + count(*), count(*) > 20, bool_and((data->>'TRANFILE_REC_ID')::numeric % 10 = 0 AND reason = 'P0001: not tens') FROM makini.rejected_row WHERE sync_id = } . $id), '287|t|t', 'rows that a trigger refuses are kept, the others land');
+is($sim->feed('TranFileExport')->{T}, 287, 'all are acknowledged');
+drop($id);
+
 # ---- nothing was handed out ----
 
 $sim->reset;

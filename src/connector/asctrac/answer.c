@@ -60,6 +60,20 @@ asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity, const Remot
 	return answer;
 }
 
+/*
+ * asctrac_answer_kept
+ *		What stands for an answer where rows are decoded that were kept.
+ */
+AsctracAnswer *
+asctrac_answer_kept(const Connection *conn, const Entity *entity)
+{
+	AsctracAnswer *answer = palloc0(sizeof(AsctracAnswer));
+
+	answer->entity = entity;
+	answer->server_name = conn->server_name;
+	return answer;
+}
+
 pg_noreturn static void
 raise_broken(const AsctracAnswer *answer, const char *detail)
 {
