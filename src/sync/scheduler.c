@@ -39,6 +39,7 @@ extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
 
 static WorkerDatabase *entry;
 static bool			   sending = false;	   /* sender_begin() has been called */
+static bool			   tried_sending = false;
 static int			   failures = 0;	   /* turns in a row that raised an error */
 static int			   start_failures = 0; /* likewise, starts of run workers */
 static TimestampTz	   start_not_before = 0;
@@ -337,6 +338,7 @@ send_until(TimestampTz until, uint32 wait_event)
 		worker_sleep(until, wait_event);
 		return;
 	}
+	tried_sending = true;
 	if (!sending)
 		sender_begin();
 	sending = true;
@@ -379,7 +381,7 @@ static bool
 nothing_to_send(void)
 {
 	if (!sending)
-		return true;
+		return tried_sending || makini_webhook_workers == 0;
 	sender_turn(0);
 	return sender_is_idle();
 }
