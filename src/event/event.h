@@ -12,6 +12,7 @@
  *	emit.c			makini.emit() and makini.preview_event()
  *	instance.c		which installation speaks
  *	rehome.c		after a restore or a copy
+ *	dropped.c		a server was dropped
  *	rule*.c			create_rule(): conditions over the rows of a table
  *	watch*.c		create_watch(): rows that newly appear in a query
  *
