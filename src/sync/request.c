@@ -19,6 +19,7 @@
 
 #include "connector/store.h"
 #include "makini.h"
+#include "sync/define.h"
 #include "sync/job.h"
 #include "sync/worker.h"
 
@@ -125,6 +126,7 @@ makini_request_sync(PG_FUNCTION_ARGS)
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_mode(mode);
 	check_worker();
+	sync_check_visible(sync_load(PG_GETARG_INT64(0)));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	check_sync(PG_GETARG_INT64(0));
@@ -174,7 +176,7 @@ makini_request_syncs(PG_FUNCTION_ARGS)
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_mode(mode);
 	check_worker();
-	connection = connection_id(GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false)->serverid);
+	connection = connection_id(server_for_use(NameStr(*PG_GETARG_NAME(0)))->serverid);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	queued = request_all(&connection, mode);
