@@ -3,6 +3,9 @@
 --
 \set VERBOSITY default
 \set SHOW_CONTEXT never
+-- what other tests left
+DELETE FROM makini._event;
+DELETE FROM makini._event_log;
 CREATE ROLE event_clerk;
 CREATE ROLE event_boss;
 CREATE ROLE event_other;

@@ -3,6 +3,9 @@
 --
 \set VERBOSITY default
 \set SHOW_CONTEXT never
+-- what other tests left
+DELETE FROM makini._event;
+DELETE FROM makini._event_log;
 CREATE ROLE watch_owner;
 CREATE ROLE watch_other;
 CREATE SERVER watch_erp FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id '1234567_SB1');

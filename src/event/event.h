@@ -12,6 +12,7 @@
  *	emit.c			makini.emit() and makini.preview_event()
  *	instance.c		which installation speaks
  *	rehome.c		after a restore or a copy
+ *	dropped.c		a server was dropped
  *	rule*.c			create_rule(): conditions over the rows of a table
  *	watch*.c		create_watch(): rows that newly appear in a query
  *
@@ -197,6 +198,8 @@ extern void event_api_deprecated(const ApiDeprecation *deprecation);
  *		connection.  Called by a sender, connected to SPI and with the rights of
  *		the extension; the events are SPI_tuptable's rows then, with the columns
  *		below.  Several senders may call it at once.  Returns their number.
+ *		Where fewer than limit came there may be one of a long transaction left
+ *		that is found a second later: call it now and then.
  */
 extern uint64 event_sequence_new(int limit);
 

@@ -31,6 +31,7 @@ CREATE TABLE makini._event_log (
 	data jsonb NOT NULL
 );
 CREATE UNIQUE INDEX ON makini._event_log (connection_id, sequence) WHERE connection_id IS NOT NULL;
+CREATE INDEX ON makini._event_log USING brin (occurred_at) WITH (autosummarize);
 
 -- The last number given to an event of a connection.
 CREATE TABLE makini._event_counter (
@@ -132,3 +133,13 @@ CREATE FUNCTION makini.preview_event(event_id uuid, api_version text DEFAULT 'v1
 	AS 'MODULE_PATHNAME', 'makini_preview_event';
 COMMENT ON FUNCTION makini.preview_event(uuid, text) IS 'The exact body that is delivered for an event.';
 REVOKE ALL ON FUNCTION makini.preview_event(uuid, text) FROM PUBLIC;
+
+CREATE FUNCTION makini._server_dropped() RETURNS event_trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'makini_server_dropped';
+REVOKE ALL ON FUNCTION makini._server_dropped() FROM PUBLIC;
+
+CREATE EVENT TRIGGER makini_server_dropped ON sql_drop
+	WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
+	EXECUTE FUNCTION makini._server_dropped();
+COMMENT ON EVENT TRIGGER makini_server_dropped IS 'raises connection.deleted';

@@ -41,9 +41,15 @@ PG_FUNCTION_INFO_V1(makini_purge_events);
  * is found again by its ctid.  The columns returned are enum EventColumn.
  */
 #define MOVE_TO_LOG                                                                                        \
-	"WITH taken AS ("                                                                                      \
+	"WITH recent AS MATERIALIZED ("                                                                        \
+	"  SELECT ctid FROM makini._event WHERE event_id > $2"                                                 \
+	"  ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED),"                                                \
+	" older AS MATERIALIZED ("                                                                             \
+	"  SELECT ctid FROM makini._event WHERE $3 AND event_id <= $2"                                         \
+	"  ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED),"                                                \
+	" taken AS ("                                                                                          \
 	"  DELETE FROM makini._event WHERE ctid = ANY (ARRAY("                                                 \
-	"    SELECT ctid FROM makini._event ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED))"               \
+	"    SELECT ctid FROM recent UNION ALL SELECT ctid FROM older LIMIT $1))"                              \
 	"  RETURNING *),"                                                                                      \
 	" numbered AS ("                                                                                       \
 	"  SELECT *, row_number() OVER (PARTITION BY connection_id ORDER BY occurred_at, event_id) AS n"       \
@@ -86,13 +92,47 @@ begin_index_plans(void)
 	return level;
 }
 
+/*
+ * Where this process has got to.  What it has moved leaves dead rows behind,
+ * which stay as long as somebody has an old snapshot; beginning after them keeps
+ * a backlog from getting slower as it drains.  Transactions that took longer may
+ * still bring older events: those are looked for when there are no more recent
+ * ones, but not again at once where that took long.
+ */
+static pg_uuid_t   reached = {{0}};
+static TimestampTz older_again = 0;
+
+#define OLDER_LONG 20000 /* microseconds */
+#define OLDER_MOST USECS_PER_SEC
+
+static void
+note_reached(TimestampTz began, bool looked_for_older, int limit)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		isnull;
+
+	if (looked_for_older && SPI_processed < (uint64) limit && now - began > OLDER_LONG)
+		older_again = now + Min(10 * (now - began), OLDER_MOST);
+	if (SPI_processed > 0)
+	{
+		pg_uuid_t *last =
+			DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[SPI_processed - 1],
+										SPI_tuptable->tupdesc, EVENT_COLUMN_ID, &isnull));
+
+		if (memcmp(last, &reached, UUID_LEN) > 0)
+			reached = *last;
+	}
+}
+
 uint64
 event_sequence_new(int limit)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid				  types[] = {INT4OID};
-	Datum			  values[] = {Int32GetDatum(limit)};
-	int				  level = begin_index_plans();
+	TimestampTz		  began = GetCurrentTimestamp();
+	bool			  older = began >= older_again;
+	Oid				  types[] = {INT4OID, UUIDOID, BOOLOID};
+	Datum values[] = {Int32GetDatum(limit), UUIDPGetDatum(&reached), BoolGetDatum(older)};
+	int	  level = begin_index_plans();
 
 	if (plan == NULL)
 	{
@@ -104,6 +144,7 @@ event_sequence_new(int limit)
 	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not number events")));
 	AtEOXact_GUC(true, level);
+	note_reached(began, older, limit);
 	return SPI_processed;
 }
 
@@ -209,6 +250,7 @@ makini_sequence_events(PG_FUNCTION_ARGS)
 	MakiniRights saved;
 	uint64		 n;
 
+	older_again = 0;
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	n = event_sequence_new(PG_GETARG_INT32(0));

@@ -163,8 +163,8 @@ append_payload(StringInfo query, const Rule *rule, RuleOperation operation, List
 					 quote_literal_cstr(rule->relation),
 					 operation == RULE_UPDATE ? "UPDATE" : "INSERT");
 	append_key_object(query, key);
-	appendStringInfoString(query,
-						   ", 'new', pg_catalog.to_jsonb(new), 'old', pg_catalog.to_jsonb(old))");
+	appendStringInfo(query, ", 'new', pg_catalog.to_jsonb(new), 'old', %s)",
+					 operation == RULE_UPDATE ? "pg_catalog.to_jsonb(old)" : "NULL::pg_catalog.jsonb");
 }
 
 static void
@@ -207,6 +207,15 @@ append_key_row(StringInfo query, List *key)
 	appendStringInfoString(query, ") AS makini_key");
 }
 
+/* A join that nobody asks for is worth leaving out: statements of one row wait for it. */
+static bool
+needs_old(const Rule *rule, RuleOperation operation)
+{
+	if (author_mentions(rule->condition, "old"))
+		return true;
+	return rule->payload == NULL ? operation == RULE_UPDATE : author_mentions(rule->payload, "old");
+}
+
 static void
 append_rows(StringInfo query, const Rule *rule, RuleOperation operation, List *key, bool becomes)
 {
@@ -216,13 +225,13 @@ append_rows(StringInfo query, const Rule *rule, RuleOperation operation, List *k
 		RULE_NEW_ROWS;
 
 	appendStringInfo(query, "\n FROM %s AS new", rows);
-	if (operation != RULE_UPDATE)
-	{
+	if (needs_old(rule, operation) && operation != RULE_UPDATE)
 		appendStringInfo(query, " LEFT JOIN %s AS old ON false", rows);
-		return;
+	else if (needs_old(rule, operation))
+	{
+		appendStringInfoString(query, " LEFT JOIN " RULE_OLD_ROWS " AS old ON ");
+		append_join(query, key, "old");
 	}
-	appendStringInfoString(query, " LEFT JOIN " RULE_OLD_ROWS " AS old ON ");
-	append_join(query, key, "old");
 	if (becomes)
 		append_key_row(query, key);
 }

@@ -232,7 +232,8 @@ cost_conditions(PlannerInfo *root, RelState *state, QualCost *cost)
 static bool
 note_unique_key(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum, VariableStatData *vardata)
 {
-	RelOptInfo *rel = vardata->rel;
+	/* of a local table nothing may be set: costing a BRIN index comes with a vardata that nobody filled */
+	RelOptInfo *rel = rte->relkind == RELKIND_FOREIGN_TABLE ? vardata->rel : NULL;
 
 	if (rel != NULL && rel->fdwroutine != NULL && rel->fdw_private != NULL &&
 		rel->fdwroutine->GetForeignRelSize == rel_size && attnum > 0)

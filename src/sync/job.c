@@ -16,9 +16,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -71,6 +74,15 @@ static char *
 item_text(uint64 row, int column)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+}
+
+/* NULL is not true. */
+static bool
+item_bool(uint64 row, int column)
+{
+	char *value = item_text(row, column);
+
+	return value != NULL && value[0] == 't';
 }
 
 /* ---- recovering ---- */
@@ -212,10 +224,10 @@ queue_one(uint64 i, TimestampTz now)
 {
 	int64		sync_id = item_int64(i, 1, 0);
 	char	   *schedule = item_text(i, 2);
-	bool		due = item_text(i, 3)[0] == 't';
+	bool		due = item_bool(i, 3);
 	char	   *hours = item_text(i, 4);
-	bool		changes = item_text(i, 5)[0] == 't';
-	bool		backfill = item_text(i, 6)[0] == 't';
+	bool		changes = item_bool(i, 5);
+	bool		backfill = item_bool(i, 6);
 	TimestampTz closes;
 
 	if (due && changes)
@@ -361,6 +373,16 @@ take_claimed(Job *job, TimestampTz now)
 		(void) backfill_begins(hours, now, &job->closes);
 }
 
+/*
+ * One claim at a time, or two would each take the last place that a connection
+ * has left.  Not an advisory lock: users have those too.
+ */
+static void
+claim_alone(void)
+{
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("makini", false), 1, ExclusiveLock);
+}
+
 bool
 job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 {
@@ -374,8 +396,9 @@ job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 	values[2] = Int64GetDatum((int64) token);
 	values[3] = Int64GetDatum(worker_shared()->epoch);
 	values[4] = Int32GetDatum(of_one_kind());
-	values[5] = BoolGetDatum(backfills_left() > 0);
 	job_begin(&transaction);
+	claim_alone();
+	values[5] = BoolGetDatum(backfills_left() > 0);
 	SPI_execute_with_args(claim_statement, 6, types, values, NULL, false, 0);
 	found = SPI_processed > 0;
 	if (found)
@@ -430,7 +453,7 @@ job_finish(const Job *job, bool cancelled)
 	if (SPI_processed > 0)
 	{
 		int			failures = (int) item_int64(0, 1, 0);
-		bool		load_left = item_text(0, 2)[0] == 't' && !cancelled;
+		bool		load_left = item_bool(0, 2) && !cancelled;
 		char	   *hours = item_text(0, 3);
 		TimestampTz closes;
 

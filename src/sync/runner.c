@@ -40,26 +40,20 @@ static const Job *current = NULL;
 
 /* ---- giving way ---- */
 
+/* Another database waits for a place that is more its than this one's. */
 static bool
 another_database_waits(void)
 {
 	WorkerShared *shared = worker_shared();
-	bool		  waits = false;
+	bool		  waits;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	for (int i = 0; i < WORKER_DATABASES; i++)
-	{
-		const WorkerDatabase *entry = &shared->databases[i];
-
-		if (OidIsValid(entry->database) && entry->database != MyDatabaseId &&
-			entry->waiting_since != WORKER_NEVER)
-			waits = true;
-	}
+	waits = worker_others_first(MyDatabaseId, worker_count_runs(MyDatabaseId), 0);
 	LWLockRelease(shared->lock);
 	return waits;
 }
 
-/* Somebody waits for a place in this database or another. */
+/* Somebody waits for a place in this database, or more so in another. */
 static bool
 anybody_waits(void)
 {

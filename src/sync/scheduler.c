@@ -38,42 +38,13 @@ extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
 #define PURGE_LIMIT 1000
 
 static WorkerDatabase *entry;
-static bool			   sending = false;	   /* sender_begin() has been called */
+static bool			   sending = false; /* sender_begin() has been called */
+static bool			   tried_sending = false;
 static int			   failures = 0;	   /* turns in a row that raised an error */
 static int			   start_failures = 0; /* likewise, starts of run workers */
 static TimestampTz	   start_not_before = 0;
 
 /* ---- run workers ---- */
-
-/* With the lock held. */
-static int
-workers_of(Oid database)
-{
-	WorkerShared *shared = worker_shared();
-	int			  n = 0;
-
-	for (int i = 0; i < WORKER_RUNS; i++)
-		if (shared->runs[i].process.state != WORKER_NONE &&
-			(!OidIsValid(database) || shared->runs[i].database == database))
-			n++;
-	return n;
-}
-
-/* With the lock held: has another database waited longer? */
-static bool
-is_our_turn(TimestampTz since)
-{
-	WorkerShared *shared = worker_shared();
-
-	for (int i = 0; i < WORKER_DATABASES; i++)
-	{
-		const WorkerDatabase *other = &shared->databases[i];
-
-		if (other != entry && OidIsValid(other->database) && other->waiting_since < since)
-			return false;
-	}
-	return true;
-}
 
 /* Keeps a place for one more run worker; -1 where there is none for this database now. */
 static int
@@ -83,8 +54,8 @@ take_run_place(const JobQueue *queue)
 	int			  slot = -1;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (entry->blockers == 0 && is_our_turn(queue->oldest) &&
-		workers_of(InvalidOid) < Min(makini_max_workers, WORKER_RUNS))
+	if (entry->blockers == 0 && worker_count_runs(InvalidOid) < Min(makini_max_workers, WORKER_RUNS) &&
+		!worker_others_first(MyDatabaseId, worker_count_runs(MyDatabaseId), queue->oldest))
 	{
 		for (slot = 0; shared->runs[slot].process.state != WORKER_NONE; slot++)
 			;
@@ -122,7 +93,7 @@ start_workers(const JobQueue *queue)
 	bool		  waiting = false;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	missing = queue->ready + queue->running - workers_of(MyDatabaseId);
+	missing = queue->ready + queue->running - worker_count_runs(MyDatabaseId);
 	LWLockRelease(shared->lock);
 	missing = Min(missing, queue->ready);
 	if (worker_now() < start_not_before)
@@ -166,7 +137,7 @@ has_workers(void)
 	bool		  some;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	some = workers_of(MyDatabaseId) > 0;
+	some = worker_count_runs(MyDatabaseId) > 0;
 	LWLockRelease(shared->lock);
 	return some;
 }
@@ -337,6 +308,7 @@ send_until(TimestampTz until, uint32 wait_event)
 		worker_sleep(until, wait_event);
 		return;
 	}
+	tried_sending = true;
 	if (!sending)
 		sender_begin();
 	sending = true;
@@ -379,7 +351,7 @@ static bool
 nothing_to_send(void)
 {
 	if (!sending)
-		return true;
+		return tried_sending || makini_webhook_workers == 0;
 	sender_turn(0);
 	return sender_is_idle();
 }

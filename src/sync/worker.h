@@ -166,6 +166,7 @@ typedef struct WorkerShared
 	int64		   epoch; /* tells one life of the cluster from the next */
 	uint32		   last_token;
 	int64		   clock_offset; /* tests only */
+	TimestampTz	   no_slot_said_at;
 	bool		   no_room_said; /* that more than WORKER_DATABASES are needed */
 	WorkerProcess  launcher;
 	WorkerDatabase databases[WORKER_DATABASES];
@@ -184,6 +185,16 @@ extern void worker_forget_database(WorkerDatabase *entry);
 
 /* With the lock held. */
 extern void worker_wake_process(const WorkerProcess *process);
+
+/* With the lock held: run workers of a database, or of all (InvalidOid). */
+extern int worker_count_runs(Oid database);
+
+/*
+ * worker_others_first
+ *		With the lock held: does another database wait for a run worker that has
+ *		fewer than so many of them, or as many and has waited since before?
+ */
+extern bool worker_others_first(Oid database, int workers, TimestampTz since);
 
 /* With the lock held: keep a place for a process that is to be started. */
 extern uint32 worker_reserve(WorkerProcess *process);

@@ -142,6 +142,36 @@ worker_is_alive(const WorkerProcess *process, uint32 token)
 	return process->state != WORKER_NONE && process->token == token;
 }
 
+int
+worker_count_runs(Oid database)
+{
+	int n = 0;
+
+	for (int i = 0; i < WORKER_RUNS; i++)
+		if (shared->runs[i].process.state != WORKER_NONE &&
+			(!OidIsValid(database) || shared->runs[i].database == database))
+			n++;
+	return n;
+}
+
+bool
+worker_others_first(Oid database, int workers, TimestampTz since)
+{
+	for (int i = 0; i < WORKER_DATABASES; i++)
+	{
+		const WorkerDatabase *other = &shared->databases[i];
+		int					  theirs;
+
+		if (!OidIsValid(other->database) || other->database == database ||
+			other->waiting_since == WORKER_NEVER)
+			continue;
+		theirs = worker_count_runs(other->database);
+		if (theirs < workers || (theirs == workers && other->waiting_since < since))
+			return true;
+	}
+	return false;
+}
+
 /* ---- telling workers ---- */
 
 static void

@@ -14,16 +14,17 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "sync/worker.h"
 
 #define PLACES Max(WORKER_DATABASES, WORKER_RUNS)
+#define SAY_EVERY (60 * 60 * USECS_PER_SEC)
 
 /* Of the kind of workers that this process starts. */
 static BackgroundWorkerHandle *handles[PLACES];
 static uint32				   tokens[PLACES];
 static WorkerKind			   started_kind;
-static bool					   out_of_slots = false;
 
 static WorkerProcess *
 place_of(WorkerKind kind, int slot)
@@ -48,14 +49,22 @@ slots_needed(void)
 	return needed;
 }
 
+/* Whoever says so, it is said once an hour. */
 static void
 say_out_of_slots(void)
 {
-	int needed;
+	WorkerShared *shared = worker_shared();
+	TimestampTz	  now = GetCurrentTimestamp();
+	bool		  said;
+	int			  needed;
 
-	if (out_of_slots)
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	said = now - shared->no_slot_said_at < SAY_EVERY;
+	if (!said)
+		shared->no_slot_said_at = now;
+	LWLockRelease(shared->lock);
+	if (said)
 		return;
-	out_of_slots = true;
 	needed = slots_needed();
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -121,10 +130,7 @@ worker_start(WorkerKind kind, int slot)
 	registered = RegisterDynamicBackgroundWorker(&worker, &handles[slot]);
 	MemoryContextSwitchTo(caller);
 	if (registered)
-	{
-		out_of_slots = false;
 		return true;
-	}
 	handles[slot] = NULL;
 	(void) give_place_back(kind, slot, token);
 	say_out_of_slots();

@@ -34,7 +34,7 @@ packages_for() {
 	local major=$1 what=$2
 	echo make gcc libc6-dev pkg-config "postgresql-$major" "postgresql-server-dev-$major" \
 		libcurl4-openssl-dev libjansson-dev libssl-dev openssl perl libipc-run-perl python3 \
-		python3-jwt python3-cryptography python3-psycopg2
+		python3-jwt python3-cryptography python3-psycopg2 python3-aiosmtpd
 	case $what in
 		test | lint | warnings | setup) echo clang ;;
 		test-long) echo clang libclang-rt-dev ;;

@@ -199,6 +199,12 @@ is(copy(q{SELECT sequence FROM makini.event WHERE type = 'undelivered.one'}), '9
 copy(q{SELECT makini.drop_rule('low')});
 is(copy(q{SELECT count(*) FROM pg_trigger WHERE tgrelid = 'stock_now'::regclass}), '0', 'its triggers go with it');
 
+# ---- a server is dropped ----
+sql('CREATE SERVER gone FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id \'2\')', 'CREATE SERVER never FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id \'3\')',
+	q{SELECT makini.emit('about.gone', connection => 'gone')}, 'DROP SERVER gone, never');
+bodies_are_valid('connection.deleted', 'connection.deleted');
+is(sql(q{SELECT string_agg(data ->> 'server', ',') FROM makini.event WHERE type = 'connection.deleted'}), 'gone', 'told of the one that anything was known of');
+
 # ---- the extension goes, and with it the triggers; the tables stay ----
 fails('DROP EXTENSION makini', qr/trigger makini_rule_\d+_insert on table \S+ depends on function makini\._fire_rule/, 'rules keep it');
 sql('SET client_min_messages = warning', 'DROP EXTENSION makini CASCADE');

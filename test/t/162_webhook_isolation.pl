@@ -1,0 +1,81 @@
+# One bad endpoint harms only itself: three that hang, fail and reset, and the
+# others as quick as ever; rotation of secrets under load.
+use strict;
+use warnings;
+use lib 'test/lib';
+use Hostile;
+use Makini;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+use Webhook;
+
+my $receiver = Webhook::Receiver->new;
+my $node = webhook_node('isolation', conf => "makini.scheduler_linger = '10s'\n");
+
+sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+
+my @good = map { "/good$_" } 1 .. 20;
+my %id;
+$receiver->script('/hang', delay_ms => 30000, log => 0);
+$receiver->script('/fail', status => 500);
+$receiver->script('/reset', reset => 1);
+$receiver->script($_, secret => $secret) foreach @good;
+$id{$_} = create_webhook($node, $receiver, $_, events => '{load.*}') foreach '/hang', '/fail', '/reset', @good;
+
+# ---- a load that the bad ones cannot take ----
+foreach my $round (1 .. 20)
+{
+	query(q{SELECT count(makini.emit('load.event', jsonb_build_object('n', n))) FROM generate_series(1, 10) n});
+	usleep(50_000);
+}
+$receiver->wait_for($_, 200) foreach @good;
+foreach my $path (@good)
+{
+	my $count = $receiver->count($path);
+	my $latency = $receiver->latency($path);
+
+	is("$count->{requests} $count->{distinct} $count->{invalid}", '200 200 0', "$path got everything, once");
+	note("$path: p50 $latency->{p50_us} us, p99 $latency->{p99_us} us");
+}
+cmp_ok(query("SELECT pending FROM makini.webhook WHERE webhook_id = '$id{'/hang'}'"), '>', 100, 'while one hung');
+cmp_ok($receiver->count('/hang')->{requests}, '<=', 32, 'with no more in flight than it may have');
+is(query("SELECT count(*) FROM makini.webhook WHERE enabled"), 23, 'all are enabled');
+query("SELECT makini.drop_webhook('$id{$_}')") foreach '/hang', '/fail', '/reset';
+
+# ---- both keys sign until the grace ends ----
+my $path = $good[0];
+my $new = query("SELECT makini.rotate_webhook_secret('$id{$path}')");
+$receiver->forget;
+$receiver->script($path, secret => $secret);
+query(q{SELECT count(makini.emit('load.event')) FROM generate_series(1, 200)});
+$receiver->wait_for($path, 200);
+is($receiver->count($path)->{invalid}, 0, 'the old secret verifies during the grace');
+$receiver->script($path, secret => $new);
+query(q{SELECT count(makini.emit('load.event')) FROM generate_series(1, 200)});
+$receiver->wait_for($path, 400);
+is($receiver->count($path)->{invalid}, 0, 'so does the new one');
+my $newest = query("SELECT makini.rotate_webhook_secret('$id{$path}', '0')");
+$receiver->forget;
+$receiver->script($path, secret => $newest);
+query(q{SELECT count(makini.emit('load.event')) FROM generate_series(1, 50)});
+$receiver->wait_for($path, 50);
+is($receiver->count($path)->{invalid}, 0, 'without a grace only the newest is left');
+is(query("SELECT count(*) FROM makini._webhook_secret WHERE webhook_id = '$id{$path}'"), 1, 'and kept');
+query("SELECT makini.rotate_webhook_secret('$id{$path}')") foreach 1 .. 15;
+cmp_ok(query("SELECT count(*) FROM makini._webhook_secret WHERE webhook_id = '$id{$path}'"), '<=', 10, 'no more than ten live');
+
+# ---- somebody changes a webhook and does not commit: the others go on ----
+my $session = Hostile::Session->new($node);
+$session->ask($_) foreach 'BEGIN', "SELECT makini.alter_webhook('$id{$good[1]}', '{\"events\": [\"none.*\"]}')",
+  "SELECT makini.disable_webhook('$id{$good[2]}')", "SELECT makini.drop_webhook('$id{$good[3]}')",
+  "SELECT makini.cancel_deliveries('$id{$good[4]}', now())";
+$receiver->forget;
+query(q{SELECT count(makini.emit('load.event')) FROM generate_series(1, 50)});
+$receiver->wait_for($good[$_], 50) foreach 1 .. 10;
+pass('deliveries go on beside a transaction left open');
+$session->ask('ROLLBACK');
+$session->quit;
+
+$node->stop;
+done_testing();
