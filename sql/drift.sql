@@ -5,6 +5,8 @@
 \set connect :here '/test/lib/connect.sql'
 \i :connect
 SET search_path = test;
+-- other tests read the same source
+\! $SIM sql "CREATE TABLE public.currency_before AS TABLE netsuite.currency"
 CREATE SCHEMA drift;
 CREATE SCHEMA local;
 SELECT setval('makini._sync_sync_id_seq', 5000) > 0 AS numbered;
@@ -205,6 +207,8 @@ SELECT makini.resolve_rejected(ARRAY[:open], 'mine');
 SELECT makini.backfill_columns(:adding, '{name}');
 RESET ROLE;
 
+\! $SIM sql "UPDATE netsuite.currency c SET name = b.name, symbol = b.symbol, lastmodifieddate = b.lastmodifieddate FROM public.currency_before b WHERE b.id = c.id"
+\! $SIM sql "DROP TABLE public.currency_before"
 SET client_min_messages = warning;
 SELECT count(makini.drop_sync(sync_id)) FROM makini.sync WHERE sync_id > 5000;
 DROP SERVER erp CASCADE;

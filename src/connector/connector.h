@@ -329,8 +329,8 @@ typedef struct FeedPart
 typedef struct FeedBatch
 {
 	int		  nparts;
-	FeedPart *parts; /* the feed's own first, then its children's */
-	CellPage  raw;	 /* by row of the first part: all that was sent, as JSON */
+	FeedPart *parts;   /* the feed's own first, then its children's */
+	CellPage  raw;	   /* by row of the first part: all that was sent, as JSON */
 	Cell	 *essence; /* likewise: bytes that are the same when it is handed out again */
 
 	/*

@@ -64,8 +64,7 @@ note_failure(HealthFacts *facts, const RemoteFault *fault)
 	facts->failures = facts->failures < PG_INT32_MAX ? facts->failures + 1 : facts->failures;
 	facts->sqlstate = fault->sqlstate;
 	facts->http_status = (int) fault->http_status;
-	strlcpy(facts->reason, fault->remote_code != NULL ? fault->remote_code : "",
-			sizeof(facts->reason));
+	strlcpy(facts->reason, fault->remote_code != NULL ? fault->remote_code : "", sizeof(facts->reason));
 	strlcpy(facts->hint, fault->hint != NULL ? fault->hint : "", sizeof(facts->hint));
 	strlcpy(facts->last_error, fault->message, sizeof(facts->last_error));
 }

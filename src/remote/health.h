@@ -54,8 +54,7 @@ extern dshash_parameters health_table_parameters(int tranche);
  * A call ended: well (fault is NULL), or with this.  One that did not
  * authenticate says nothing about the mapping.
  */
-extern void health_record(const RemoteEndpoint *endpoint, bool authenticated,
-						  const RemoteFault *fault);
+extern void health_record(const RemoteEndpoint *endpoint, bool authenticated, const RemoteFault *fault);
 
 /* Somebody asked on purpose: where the last call failed the server is away, however few failed before. */
 extern void health_conclude(Oid serverid);

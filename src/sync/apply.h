@@ -73,16 +73,18 @@ struct Apply
 	bool		  only_updates; /* rows that are not there are not wanted */
 	MemoryContext cxt;			/* over pages */
 	MemoryContext page_cxt;
-	List		 *statements;	 /* of Statement * */
-	List		 *writes;		 /* of WriteStatements * */
-	int64		  inserted;		 /* by this Apply: plans grow old */
-	bool		  rejected;		 /* some row of the sync is kept as rejected */
-	Bulk		 *bulk;			 /* NULL: not begun */
-	Multiset	 *multiset;		 /* way without a key; NULL: not begun */
-	int			  parent;		 /* column that goes along with keys, or -1 */
-	TimestampTz	  delete_before; /* rows written since are left alone */
-	bool		  lost;			 /* not all that was read could be noted as seen */
-	bool		  seen_judged;	 /* what was not noted as seen is noted as missing */
+	List		 *statements; /* of Statement * */
+	List		 *writes;	  /* of WriteStatements * */
+	int64		  inserted;	  /* by this Apply: plans grow old */
+	bool		  rejected;	  /* some row of the sync is kept as rejected */
+	Bulk		 *bulk;		  /* NULL: not begun */
+	Multiset	 *multiset;	  /* way without a key; NULL: not begun */
+	bool		  initial_filter_judged;
+	bool		  initial_filter_fits; /* the target has all columns that it speaks of */
+	int			  parent;			   /* column that goes along with keys, or -1 */
+	TimestampTz	  delete_before;	   /* rows written since are left alone */
+	bool		  lost;				   /* not all that was read could be noted as seen */
+	bool		  seen_judged;		   /* what was not noted as seen is noted as missing */
 };
 
 /* Some rows of a page. */

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -57,16 +58,11 @@ stable_texts_end(int level)
  * ---------------------------------------------------------------------
  */
 
-/*
- * Whether initial_filter can be asked of the target: it may speak of columns
- * that the sync does not read.
- */
+/* Has the target the columns that a condition over the source's speaks of? */
 static bool
-initial_filter_fits(const Apply *apply)
+fits_target(const Apply *apply, const Table *source, const TextFilter *filter)
 {
-	Table	   *source = table_open_options(apply->sync->source);
-	TextFilter *filter = filter_parse(source, apply->sync->initial_filter, "initial_filter");
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, pull_var_clause((Node *) filter->expr, 0))
 	{
@@ -81,13 +77,30 @@ initial_filter_fits(const Apply *apply)
 	return true;
 }
 
+/* initial_filter may speak of columns that the sync does not read. */
+static bool
+can_ask_initial_filter(Apply *apply)
+{
+	const Sync *sync = apply->sync;
+	Table	   *source;
+
+	if (sync->initial_filter == NULL || apply->initial_filter_judged)
+		return apply->initial_filter_fits;
+	LockRelationOid(sync->source, AccessShareLock);
+	source = table_open_options(sync->source);
+	apply->initial_filter_fits =
+		fits_target(apply, source, filter_parse(source, sync->initial_filter, "initial_filter"));
+	apply->initial_filter_judged = true;
+	return apply->initial_filter_fits;
+}
+
 /*
  * Rows that the pass reads.  initial_filter speaks of the source's columns,
  * which have the same names here; only t may be in sight.  Where it can't be
  * asked, rows that it adds stay out of the scope, and so are not deleted.
  */
 void
-sql_scope(StringInfo sql, const Apply *apply)
+sql_scope(StringInfo sql, Apply *apply)
 {
 	const Target *target = apply->target;
 	const char	 *cursor;
@@ -104,7 +117,7 @@ sql_scope(StringInfo sql, const Apply *apply)
 		appendStringInfo(sql, "(($%d AT TIME ZONE 'UTC') OPERATOR(pg_catalog.+) interval '1 day')",
 						 COMPARE_HISTORY(target));
 	appendStringInfo(sql, " OR t.%s IS NULL", cursor);
-	if (apply->sync->initial_filter != NULL && initial_filter_fits(apply))
+	if (can_ask_initial_filter(apply))
 		appendStringInfo(sql, " OR (%s)", apply->sync->initial_filter);
 	appendStringInfoChar(sql, ')');
 }
@@ -245,7 +258,7 @@ sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low
 }
 
 void
-sql_in_range(StringInfo sql, const Apply *apply, const PageRange *range)
+sql_in_range(StringInfo sql, Apply *apply, const PageRange *range)
 {
 	sql_scope(sql, apply);
 	sql_bound(sql, apply->target, range, true);

@@ -32,6 +32,7 @@
 #include "sync/control.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
+#include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_acknowledge);
 PG_FUNCTION_INFO_V1(makini_resolve_drain);
@@ -476,7 +477,6 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 	return ids;
 }
 
-/* As if the caller had typed it: the tables belong to roles that it is a member of. */
 static void
 mark_decided(int64 sync_id, Datum row_ids)
 {
@@ -484,19 +484,22 @@ mark_decided(int64 sync_id, Datum row_ids)
 	Oid		  types[1] = {INT8ARRAYOID};
 	ListCell *lc;
 
-	SPI_connect();
 	foreach(lc, targets)
 	{
-		char *name = relation_full_name(lfirst_oid(lc));
+		Oid			 owner = relation_owner(lfirst_oid(lc));
+		char		*name = relation_full_name(lfirst_oid(lc));
+		TargetRights saved;
 
 		if (name == NULL)
 			continue;
-		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed'"
-									   " WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
-									   name, lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
+		rights_of_target(owner, &saved);
+		SPI_connect();
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed' WHERE %s = ANY ($1)", name,
+									   lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
 							  1, types, &row_ids, NULL, false, 0);
+		SPI_finish();
+		rights_of_target_restore(&saved);
 	}
-	SPI_finish();
 }
 
 static void
@@ -521,6 +524,25 @@ owned_drain(int64 sync_id)
 	return sync;
 }
 
+/* A drain with a schedule sends at once what has been decided. */
+static void
+run_soon(int64 sync_id)
+{
+	MakiniRights saved;
+	Oid			 types[1] = {INT8OID};
+	Datum		 values[1] = {Int64GetDatum(sync_id)};
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = now()"
+						  " WHERE sync_id = $1 AND enabled AND schedule IS NOT NULL",
+						  1, types, values, NULL, false, 0);
+	if (SPI_processed > 0)
+		worker_wake_at_commit();
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
 /*
  * makini_acknowledge
  *		makini.acknowledge(sync_id, row_ids, accepted, message)
@@ -538,7 +560,10 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 	sync = owned_drain(PG_GETARG_INT64(0));
 	decided = decide(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2), PG_GETARG_DATUM(3), &n);
 	if (n > 0)
+	{
 		mark_decided(sync->sync_id, decided);
+		run_soon(sync->sync_id);
+	}
 	PG_RETURN_INT64(n);
 }
 

@@ -37,14 +37,6 @@
  * ---------------------------------------------------------------------
  */
 
-static TimestampTz
-changes_from(const Run *run)
-{
-	TimestampTz from = run->load->window_from - run->sync->lookback;
-
-	return Max(from, run->sync->history_from);
-}
-
 static void
 add_phase(Window *phases, int *n, WindowKind kind, TimestampTz from, TimestampTz upto)
 {
@@ -101,10 +93,10 @@ list_phases(const Run *run, Window *phases)
 	if (load->mode != RUN_INCREMENTAL)
 		return n;
 	if (source->parent != NULL)
-		add_phase(phases, &n, WINDOW_PARENT_CHANGED, changes_from(run), 0);
+		add_phase(phases, &n, WINDOW_PARENT_CHANGED, run->changes_from, 0);
 	if (source->cursor != NULL)
 	{
-		add_phase(phases, &n, WINDOW_CHANGED, changes_from(run), 0);
+		add_phase(phases, &n, WINDOW_CHANGED, run->changes_from, 0);
 		if (source->parent == NULL && source->cursor->nullable &&
 			run->sync->swept_at + SWEEP_EVERY < load->started_at)
 			add_phase(phases, &n, WINDOW_WITHOUT_CURSOR, 0, 0);
@@ -190,15 +182,15 @@ compare_page(Run *run, const Rows *rows)
 
 	if (run->load->mode == RUN_VERIFY)
 		verify_page(run, rows, has_range ? &range : NULL);
-	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
-			 run->load->columns == NIL &&
-			 present_phase(run)->kind != WINDOW_CHANGED)
-		compare_children(run->apply, rows, &range, run->source->parent_column_name);
-	else if (is_whole(run->load) && run->source->parent == NULL)
+	else if (is_whole(run->load))
 	{
 		run->by_seen = !has_range;
 		compare_note(run->apply, rows, has_range ? &range : NULL, run->load->started_at);
 	}
+	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
+			 run->load->columns == NIL &&
+			 present_phase(run)->kind != WINDOW_CHANGED)
+		compare_children(run->apply, rows, &range, run->source->parent_column_name);
 }
 
 static void
@@ -224,6 +216,8 @@ take_page(Run *run)
 	run->counters.pages++;
 	rows = rows_make(run->maker, page, run->counters.pages);
 	canary_watch(run, rows);
+	if (run->source->parent != NULL && run->load->mode == RUN_INCREMENTAL)
+		orphans_watch(run, rows);
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
 	compare_page(run, rows);
@@ -365,6 +359,8 @@ expect(Run *run)
 void
 run_pass(Run *run)
 {
+	run->changes_from =
+		Max(run->load->window_from - run->sync->lookback, run->sync->history_from);
 	progress_phase(PHASE_READING);
 	expect(run);
 	while (present_phase(run) != NULL)
@@ -379,7 +375,7 @@ run_pass(Run *run)
 		run_step(run, next_phase);
 	}
 	run_step(run, judge_load);
-	if (is_whole(run->load) && run->source->parent == NULL)
+	if (is_whole(run->load))
 		delete_all_missing(run);
 	if (run->load->mode == RUN_VERIFY && run->by_seen)
 		run_step(run, verify_unseen);

@@ -72,6 +72,10 @@ open_source(Run *run)
 	run->target = target_open(run->sync, run->source->selected);
 	run->conn = connection_open(run->source->table->serverid, run->sync->owner, REMOTE_USE_SYNC);
 	run->conn->endpoint.usage = &run->usage;
+
+	/* In the hour that a wall clock repeats a later change can look older. */
+	if (run->conn->time_zone != NULL)
+		run->target->cursor = -1;
 	run->apply =
 		apply_begin(run->sync, run->target, run->run_id, &run->counters, run->load->was_empty);
 	if (run->load->columns != NIL)
@@ -179,6 +183,19 @@ run_steps(Run *run, RunWork work)
 {
 	while (!run_step(run, work))
 		CHECK_FOR_INTERRUPTS();
+}
+
+int
+run_place_of(const Run *run, const SourceColumn *column)
+{
+	ListCell *lc;
+
+	foreach(lc, run->source->selected)
+	{
+		if (((SelectedColumn *) lfirst(lc))->remote == column)
+			return foreach_current_index(lc);
+	}
+	return -1;
 }
 
 /*
@@ -465,7 +482,10 @@ do_load(Run *run)
 	run_steps(run, prepare);
 	run_pass(run);
 	if (run->load->mode == RUN_INCREMENTAL && !run->left)
+	{
+		run_orphans(run);
 		run_tombstones(run);
+	}
 	run_step(run, run->left ? leave : finish);
 }
 

@@ -201,8 +201,16 @@ typedef struct Window
 } Window;
 extern RemoteQuery *window_query(const SyncSource *source, const Window *window);
 
-/* Keys by a list of texts; parent: of the entity that the source's rows follow. */
-extern RemoteQuery *keys_query(const SyncSource *source, bool parent, List *texts);
+/* Which column keys_query asks for. */
+typedef enum KeyKind
+{
+	KEYS_OF_ROWS,
+	KEYS_OF_PARENT,	 /* of the entity that the source's rows follow */
+	KEYS_OF_CHILDREN /* the source's rows by that entity's key */
+} KeyKind;
+
+extern RemoteQuery *keys_query(const SyncSource *source, KeyKind kind, List *texts);
+extern RemoteQuery *parents_query(const SyncSource *source, TimestampTz from);
 
 /* ---- target.c ---- */
 

@@ -10,7 +10,7 @@ use Test::More;
 
 my $sim = Makini::Simulator->new('--rows', 'transaction=9000,item=300');
 my $node = makini_node('window', conf => 'makini.retry_base = 1');
-connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item']);
+connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item', 'itemvendor']);
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
 
@@ -93,6 +93,17 @@ sql("CALL makini.run_sync($lines)");
 is(sql("SELECT count(*) FROM wh.line WHERE transaction = $header AND _deleted_at IS NULL"), 0, 'the lines of a deleted header are deleted');
 sql("CALL makini.run_sync($id)");
 is(sql("SELECT count(*) FROM wh.transaction WHERE id = $header AND _deleted_at IS NULL"), 0, 'and so is the header');
+
+# ---- children that are all gone ----
+
+my $vendors = sql("SELECT makini.create_sync('erp.itemvendor', 'wh.itemvendor', schedule => NULL)");
+sql("CALL makini.run_sync($vendors)");
+my $item = sql('SELECT item FROM wh.itemvendor GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1');
+my $rest = sql("SELECT count(*) FROM wh.itemvendor WHERE item <> $item");
+$sim->sql("DELETE FROM netsuite.itemvendor WHERE item = $item");
+$sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() WHERE id = $item");
+sql("CALL makini.run_sync($vendors, 'incremental')");
+is(sql('SELECT count(*) FROM wh.itemvendor WHERE _deleted_at IS NULL'), $rest, 'a parent that has no children left loses them here too');
 
 # ---- another source ----
 

@@ -143,4 +143,19 @@ foreach my $kind (@kinds)
 	is(differences($kind), 0, '... is there');
 }
 
+# ---- a filter that speaks of a column which nobody asked for ----
+{
+	my @old = @ids[100 .. 105];
+	my $list = join(',', @old);
+
+	$sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() - interval '2 days' WHERE id NOT IN ($list)");
+	$sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() - interval '100 days', itemtype = 'Kept' WHERE id IN ($list)");
+	$sync{filtered} = sql("SELECT makini.create_sync('erp.item', 't.filtered', schedule => NULL, initial_window => '30 days', columns => '{id,itemid}', initial_filter => \$\$itemtype = 'Kept'\$\$)");
+	run('filtered');
+	is(sql("SELECT count(*) FROM t.filtered WHERE id IN ($list)"), 6, 'old rows that initial_filter adds');
+	$sim->remove_rows('item', $old[0], $ids[110]);
+	is(run('filtered', 'full'), '0|0|2|0|completed', 'a full pass');
+	is(sql('SELECT string_agg(id::text, \',\' ORDER BY id) FROM t.filtered WHERE _deleted_at IS NOT NULL'), "$old[0],$ids[110]", '... deletes among those too');
+}
+
 done_testing();

@@ -248,6 +248,17 @@ is(sql(q{SELECT count(*), count(*) FILTER (WHERE mine = 'kept' AND doubled = qua
 sql(q{DROP TRIGGER note ON landing.tranfile_export});
 drop($moves);
 
+# Partitions, and a sequence that is no identity.
+$sim->reset;
+sql(q{CREATE TABLE landing.tranfile_export (tranfile_rec_id bigint, trans_type text, _row_id bigserial, _received_at timestamptz NOT NULL, _run_id bigint, _ack text, _duplicate_of bigint, _raw jsonb)
+		PARTITION BY LIST (trans_type);
+	CREATE TABLE landing.scrap PARTITION OF landing.tranfile_export FOR VALUES IN ('SC');
+	CREATE TABLE landing.others PARTITION OF landing.tranfile_export DEFAULT});
+$moves = create('tranfile_export', 'landing');
+run($moves);
+is(sql(q{SELECT (SELECT count(*) FROM landing.scrap) > 0, count(*), count(*) FILTER (WHERE _ack = 'done') FROM landing.tranfile_export}), "t|$landed|$landed", 'a partitioned table');
+drop($moves);
+
 # ---- whose it is ----
 
 $sim->reset;
@@ -256,7 +267,14 @@ dies($node, q{SELECT makini.create_drain('wms.tranfile_export', 'clerks', option
 $moves = create('tranfile_export', 'landing', acknowledge => 'manual');
 run($moves);
 dies($node, "SELECT makini.acknowledge($moves, '{1}')", '42501', [qr/must be owner/], 'nor may others acknowledge', user => 'clerk');
+sql(q{CREATE TABLE landing.log (who name);
+	CREATE FUNCTION landing.who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO landing.log VALUES (current_user); RETURN NEW; END $$;
+	GRANT ALL ON landing.log TO keeper;
+	CREATE TRIGGER who BEFORE UPDATE ON landing.tranfile_export FOR EACH ROW EXECUTE FUNCTION landing.who();
+	ALTER TABLE landing.tranfile_export OWNER TO keeper});
 sql("SELECT makini.acknowledge($moves, ARRAY(SELECT min(_row_id) FROM landing.tranfile_export))");
+is(sql('SELECT DISTINCT who FROM landing.log'), 'keeper', 'a superuser who acknowledges lends nobody his rights');
+sql('ALTER TABLE landing.tranfile_export OWNER TO postgres');
 is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '1', 'who may use the server sees what is owed');
 sql(q{SELECT makini.revoke_access('clerk', 'reader', 'wms')});
 is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '0', 'and only such');

@@ -208,5 +208,24 @@ dies($node, "CALL makini.run_sync($id)", '42703', [qr/_run_id/], 'a table withou
 is($sim->requests('TranFileExport'), 0, 'the feed was not asked');
 drop($id);
 
+# ---- dumps ----
+
+$sim->reset;
+$id = create('tranfile_export', acknowledge => 'manual');
+run($id);
+sql("SELECT makini.acknowledge($id, ARRAY(SELECT _row_id FROM landing.tranfile_export LIMIT 3))");
+{
+	my $dump = $node->basedir . '/dump.sql';
+	my $kept = q{SELECT (SELECT count(*) FROM makini._owed), (SELECT count(*) FROM makini._owed WHERE decided), (SELECT count(*) FROM makini._drain_digest), (SELECT count(*) FROM makini._drain_target), (SELECT count(*) FROM landing.tranfile_export)};
+
+	$node->command_ok([ 'pg_dump', '-f', $dump, '-d', $node->connstr('postgres') ], 'a dump');
+	sql('CREATE DATABASE restored');
+	$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, '-d', $node->connstr('restored') ], 'and its restore');
+	is($node->safe_psql('restored', $kept), sql($kept), 'keep what is owed, and what came before');
+	is($node->safe_psql('restored', 'SELECT max(_row_id) < nextval(pg_get_serial_sequence(\'landing.tranfile_export\', \'_row_id\')) FROM landing.tranfile_export'), 't', 'row ids go on');
+	dies($node, "CALL makini.run_sync($id)", '55000', [qr/another database|activate_instance/], 'where nothing is drained', db => 'restored');
+}
+drop($id);
+
 $node->stop;
 done_testing();

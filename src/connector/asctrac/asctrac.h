@@ -162,7 +162,7 @@ extern void asctrac_acknowledge(Connection *conn, const Entity *entity, List *ac
 /* check.c */
 extern const char *asctrac_feed_flag(const Entity *entity);
 extern bool		   asctrac_feed_redelivers(const Connection *conn, const Entity *entity);
-extern List *asctrac_check_drain(Connection *conn, const Entity *entity);
+extern List		  *asctrac_check_drain(Connection *conn, const Entity *entity);
 
 /* write.c */
 extern Writer *asctrac_begin_write(Connection *conn, const Source *source, List *columns);
