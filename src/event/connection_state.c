@@ -45,7 +45,7 @@ typedef struct ServerState
 	StateOwner	of;
 	const char *version; /* of its row in pg_foreign_server */
 	bool		kept;	 /* has a row */
-	bool		stale;	 /* which says something else about owner or version */
+	bool		stale;	 /* which is about an earlier version */
 	HealthRow	row;
 	int64		probe_sync_id;
 	TimestampTz changed_at;
@@ -108,9 +108,8 @@ health_of(const char *name)
 #define SERVERS                                                                                    \
 	"SELECT s.server_oid::bigint, s.connection_id, s.server_name::text, f.srvowner::bigint,"       \
 	" f.xmin::text, h.connection_id IS NOT NULL,"                                                  \
-	" h.owner_oid IS DISTINCT FROM f.srvowner OR h.server_version IS DISTINCT FROM f.xmin::text,"  \
-	" h.health, h.told, h.told_offline_at, h.probing, h.probe_started_at, h.probe_at,"             \
-	" h.probes::bigint, h.probe_sync_id, h.changed_at, h.server_version <> f.xmin::text"           \
+	" h.server_version IS DISTINCT FROM f.xmin::text, h.health, h.told, h.told_offline_at,"        \
+	" h.probing, h.probe_started_at, h.probe_at, h.probes::bigint, h.probe_sync_id, h.changed_at"  \
 	" FROM makini._server s"                                                                       \
 	" JOIN pg_catalog.pg_foreign_server f ON f.oid = s.server_oid"                                 \
 	" LEFT JOIN makini._connection_health h ON h.connection_id = s.connection_id"                  \
@@ -148,7 +147,7 @@ server_state(uint64 row, bool *other_server)
 	state->row.probes = (int) state_number(row, 14);
 	state->probe_sync_id = state_number(row, 15);
 	state->changed_at = state_time(row, 16);
-	*other_server = state_flag(row, 17);
+	*other_server = state->stale;
 	return state;
 }
 
@@ -167,40 +166,43 @@ read_servers(Oid serverid, uint64 *n)
 static void
 lock_row(const ServerState *state)
 {
-	Oid	  types[3] = {UUIDOID, OIDOID, TEXTOID};
-	Datum values[3];
+	Oid	  types[2] = {UUIDOID, TEXTOID};
+	Datum values[2];
 
 	if (!state->kept)
 		(void) connection_store(state->of.serverid);
 	values[0] = UUIDPGetDatum(&state->of.connection);
-	values[1] = ObjectIdGetDatum(state->of.owner);
-	values[2] = CStringGetTextDatum(state->version);
-	SPI_execute_with_args("INSERT INTO makini._connection_health (connection_id, owner_oid, server_version)"
-						  " VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-						  3, types, values, NULL, false, 0);
+	values[1] = CStringGetTextDatum(state->version);
+	SPI_execute_with_args("INSERT INTO makini._connection_health (connection_id, server_version)"
+						  " VALUES ($1, $2) ON CONFLICT DO NOTHING",
+						  2, types, values, NULL, false, 0);
 	SPI_execute_with_args("SELECT FROM makini._connection_health WHERE connection_id = $1 FOR UPDATE",
 						  1, types, values, NULL, false, 0);
+}
+
+static const char *
+error_of(const HealthFacts *facts)
+{
+	return facts->last_error[0] == '\0' ? NULL : remote_presentable(facts->last_error);
 }
 
 static void
 write_row(const ServerState *state, const HealthFacts *facts)
 {
 	const HealthRow *row = &state->row;
-	Oid	  types[] = {UUIDOID,		 OIDOID,		 TEXTOID, TEXTOID,		  TIMESTAMPTZOID,
+	Oid	  types[] = {UUIDOID,		 TEXTOID,		 TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 					 TIMESTAMPTZOID, TEXTOID,		 TEXTOID, TIMESTAMPTZOID, INT4OID,
-					 TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BOOLOID,		  TIMESTAMPTZOID};
+					 TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, BOOLOID};
 	Datum values[lengthof(types)];
-	char  nulls[lengthof(types) + 1] = "               ";
+	char  nulls[lengthof(types) + 1] = "              ";
 
 	values[0] = UUIDPGetDatum(&state->of.connection);
-	values[1] = ObjectIdGetDatum(state->of.owner);
-	values[2] = CStringGetTextDatum(state->version);
-	values[3] = CStringGetTextDatum(health_names[row->health]);
-	nulls[4] = state_put_time(&values[4], state->changed_at);
-	nulls[5] = state_put_time(&values[5], facts->last_ok_at);
-	nulls[6] =
-		state_put_text(&values[6],
-					   facts->last_error[0] == '\0' ? NULL : remote_presentable(facts->last_error));
+	values[1] = CStringGetTextDatum(state->version);
+	values[2] = CStringGetTextDatum(health_names[row->health]);
+	nulls[3] = state_put_time(&values[3], state->changed_at);
+	nulls[4] = state_put_time(&values[4], facts->last_ok_at);
+	nulls[5] = state_put_time(&values[5], facts->last_checked_at);
+	nulls[6] = state_put_text(&values[6], error_of(facts));
 	nulls[7] = state_put_text(&values[7], row->told == STEP_UNKNOWN ? NULL : health_names[row->told]);
 	nulls[8] = state_put_time(&values[8], row->told_offline_at);
 	values[9] = Int32GetDatum(row->probes);
@@ -208,11 +210,10 @@ write_row(const ServerState *state, const HealthFacts *facts)
 	nulls[11] = state_put_time(&values[11], row->probe_started_at);
 	values[12] = Int64GetDatum(state->probe_sync_id);
 	values[13] = BoolGetDatum(row->probing);
-	nulls[14] = state_put_time(&values[14], facts->last_checked_at);
-	SPI_execute_with_args("UPDATE makini._connection_health SET owner_oid = $2, server_version = $3,"
-						  " health = $4, changed_at = $5, last_ok_at = greatest(last_ok_at, $6),"
-						  " last_checked_at = greatest(last_checked_at, $15),"
-						  " last_error = CASE WHEN $15 IS NULL THEN last_error ELSE $7 END,"
+	SPI_execute_with_args("UPDATE makini._connection_health SET server_version = $2, health = $3,"
+						  " changed_at = $4, last_ok_at = greatest(last_ok_at, $5),"
+						  " last_checked_at = greatest(last_checked_at, $6),"
+						  " last_error = CASE WHEN $6 IS NULL THEN last_error ELSE $7 END,"
 						  " told = $8, told_offline_at = $9, probes = $10, probe_at = $11,"
 						  " probe_started_at = $12, probe_sync_id = $13, probing = $14"
 						  " WHERE connection_id = $1",
