@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "event/event.h"
 #include "sync/drift.h"
 #include "sync/run.h"
 #include "sync/worker.h"
@@ -213,6 +214,8 @@ take_page(Run *run)
 	run->counters.pages++;
 	rows = rows_make(run->maker, page, run->counters.pages);
 	canary_watch(run, rows);
+	/* what was there before is no news to rules; ends with the page's transaction */
+	event_backfill = run->load->mode == RUN_INITIAL;
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
 	compare_page(run, rows);
