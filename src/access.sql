@@ -74,6 +74,7 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('admin', 'function', 'makini.reset_connection(name, text)'),
 	('operator', 'function', 'makini.request_sync(bigint, text)'),
 	('operator', 'function', 'makini.request_syncs(name, text)'),
+	('admin', 'function', 'makini.activate_instance(text, boolean)'),
 	('admin', 'function', 'makini.set_labels(name, jsonb)'),
 	('reader', 'table', 'makini.connection_auth'),
 	('operator', 'function', 'makini.check_connection(name)'),

@@ -179,6 +179,28 @@ delete_before(const char *table, const pg_uuid_t *id, int limit)
 	return SPI_processed;
 }
 
+/* What else has had its time: nobody misses it, so it is not counted. */
+static void
+purge_leftovers(int limit)
+{
+	Oid	  types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(limit)};
+	Oid	  age_types[] = {TIMESTAMPTZOID};
+	Datum age_values[] = {
+		TimestampTzGetDatum(GetCurrentTimestamp() - interval_length(makini_event_retention))};
+
+	SPI_execute_with_args("DELETE FROM makini._rule_cooldown WHERE ctid = ANY (ARRAY("
+						  "SELECT ctid FROM makini._rule_cooldown WHERE until < now()"
+						  " LIMIT $1 FOR UPDATE SKIP LOCKED))",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_execute_with_args("DELETE FROM makini._condition WHERE last_seen < $1", lengthof(age_types),
+						  age_types, age_values, NULL, false, 0);
+	/* the rules of tables that were dropped */
+	SPI_execute("DELETE FROM makini._rule r WHERE home = makini._home()"
+				" AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation_oid)",
+				false, 0);
+}
+
 int64
 event_purge(int limit)
 {
@@ -191,6 +213,7 @@ event_purge(int limit)
 	n = delete_before("_event_log", &id, limit);
 	n = Max(n, delete_before("_event", &id, limit));
 	n = Max(n, delete_before("_event_dedupe", &id, limit));
+	purge_leftovers(limit);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return n;

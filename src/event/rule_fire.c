@@ -90,8 +90,8 @@ forget(KnownRule *known)
 }
 
 /*
- * The context comes first, and the entry is valid last: an error on the way leaves
- * an entry that is read again.
+ * Valid before it is read, lest a change that comes meanwhile be missed; after an
+ * error it is read again.
  */
 static KnownRule *
 read_rule(int64 rule_id, Oid relid)

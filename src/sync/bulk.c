@@ -285,6 +285,7 @@ end_page(BulkPage *page)
  * ---------------------------------------------------------------------
  */
 
+/* What expressions give lives as long as the page. */
 static void
 cast_row(BulkPage *page, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
@@ -350,7 +351,7 @@ fill_slot(BulkPage *page, TupleTableSlot *slot, const Rows *rows, int row)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* The expressions' values live as long as the page. */
+/* Generated columns, NOT NULL and CHECK. */
 static void
 check_row(BulkPage *page, TupleTableSlot *slot)
 {

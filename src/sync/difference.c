@@ -101,7 +101,7 @@ missing_sql(const Apply *apply, KeyPattern pattern)
 	appendStringInfoString(&sql, "SELECT ");
 	sql_key_object(&sql, apply->target, true);
 	appendStringInfoString(&sql, " FROM ");
-	sql_page(&sql, apply->target);
+	sql_key_page(&sql, apply->target);
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ", apply->target->name);
 	sql_key_join(&sql, apply->target, pattern);
 	sql_key_any(&sql, apply->target, pattern);

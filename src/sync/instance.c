@@ -100,21 +100,31 @@ instance_check(void)
 	}
 }
 
-/*
- * makini_instance_obstacle
- *		makini._instance_obstacle(): the state that keeps this process from
- *		running anything, and why; no row where nothing does.
- */
-Datum
-makini_instance_obstacle(PG_FUNCTION_ARGS)
+const char *
+instance_obstacle(void)
 {
 	switch (state_of_process())
 	{
 		case INSTANCE_STANDBY:
-			PG_RETURN_TEXT_P(cstring_to_text("standby"));
+			return "standby";
 		case INSTANCE_FENCED:
-			PG_RETURN_TEXT_P(cstring_to_text("fenced"));
+			return "fenced";
 		default:
-			PG_RETURN_NULL();
+			return NULL;
 	}
+}
+
+/*
+ * makini_instance_obstacle
+ *		makini._instance_obstacle(): the state that keeps this process from
+ *		running anything; NULL where nothing does.
+ */
+Datum
+makini_instance_obstacle(PG_FUNCTION_ARGS)
+{
+	const char *obstacle = instance_obstacle();
+
+	if (obstacle == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(obstacle));
 }

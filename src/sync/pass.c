@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "event/event.h"
 #include "sync/drift.h"
 #include "sync/run.h"
 #include "sync/worker.h"
@@ -218,6 +219,9 @@ take_page(Run *run)
 	canary_watch(run, rows);
 	if (run->source->parent != NULL && run->load->mode == RUN_INCREMENTAL)
 		orphans_watch(run, rows);
+
+	/* What was there before is no news to rules; ends with the page's transaction. */
+	event_backfill = run->load->mode == RUN_INITIAL;
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
 	compare_page(run, rows);

@@ -391,7 +391,7 @@ count_sql(const Target *target, KeyPattern pattern)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
-	sql_page(&sql, target);
+	sql_key_page(&sql, target);
 	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE ", target->name);
 	sql_key_join(&sql, target, pattern);
 	sql_key_any(&sql, target, pattern);

@@ -14,6 +14,7 @@
  *	schedule.c			when something is due next (pure)
  *	schedule_text.c		schedules as people write them
  *	instance.c			may anything run here at all?
+ *	activate.c			after a restore or a copy
  *
  * A database's life, as the launcher sees it (WorkerDatabase):
  *
@@ -114,6 +115,9 @@ typedef enum InstanceState
 
 /* May anything run in this process at all?  Does not look at rows. */
 extern bool instance_may_run(void);
+
+/* "standby" or "fenced", or NULL where nothing keeps this process from running things. */
+extern const char *instance_obstacle(void);
 
 /* Raises 55000 unless it may. */
 extern void instance_check(void);

@@ -5,7 +5,7 @@
 set -eu
 here=$(dirname "$0")
 for name in "${@:-all}"; do
-	if [ "$name" = all ]; then set -- scan sync; fi
+	if [ "$name" = all ]; then set -- scan sync event webhook; fi
 done
 for name in "$@"; do
 	"${MAKINI_PYTHON:-/usr/bin/python3}" "$here/$name.py"

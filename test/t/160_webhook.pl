@@ -231,6 +231,21 @@ $receiver->wait_for('/pair', 1);
 is(($receiver->log_of('/pair'))[0]{valid}, 1, 'and verifies');
 like(($receiver->log_of('/pair'))[0]{head}, qr/webhook-signature: v1a,/, 'v1a');
 
+# ---- what the page shows ----
+my $page = slurp_file('docs/webhooks.md');
+query('CREATE DATABASE page');
+while ($page =~ /^```sql\n(.*?)^```\n(?:```\n(.*?)^```\n)?/msg)
+{
+	my ($sql, $shown) = ($1, $2);
+	my ($code, $stdout, $stderr) = $node->psql('page', $sql);
+
+	is($code, 0, 'docs/webhooks.md: ' . (split /\n/, $sql)[0]) or diag($stderr);
+	next unless ($shown // '') =~ /^ \S+\n-+\n (\S+)\n/;
+	is($stdout, $1, 'with the result shown');
+}
+my ($names) = slurp_file('src/webhook/option.c') =~ /known\[\] = \{(.*?)\}/s;
+like($page, qr/`$_`/, "option $_ is explained") foreach $names =~ /"(\w+)"/g;
+
 # ---- nothing secret in the log ----
 my $log = slurp_file($node->logfile);
 unlike($log, qr/MfKQ9r8GKYqr|Bearer abc|whsk_/, 'no secret is in the log');
