@@ -62,6 +62,8 @@ CREATE SEQUENCE seq;
 SELECT * FROM into_target('target.v');
 SELECT * FROM into_target('target.mv');
 SELECT * FROM into_target('target.seq');
+CREATE TEMP TABLE temporary (id bigint PRIMARY KEY);
+SELECT * FROM into_target('pg_temp.temporary');
 SELECT * FROM into_target('target.inventorybalance');
 
 -- ====

@@ -100,6 +100,11 @@ has_foreign_parts(Relation rel)
 bool
 target_check_kind(Relation rel)
 {
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("target %s is a temporary table", target_qualified_name(rel)),
+				 errdetail("Runs of other sessions could not write it.")));
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
@@ -351,6 +356,13 @@ begins_with_key(Relation index, const Bitmapset *key)
 		bms_is_member(index->rd_index->indkey.values[0], key);
 }
 
+/* Does an index of the table hold all of its rows? */
+static bool
+is_whole(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE || !rel->rd_rel->relhassubclass;
+}
+
 static void
 choose_way(Target *target, Relation rel)
 {
@@ -369,7 +381,7 @@ choose_way(Target *target, Relation rel)
 
 		if (begins_with_key(index, key))
 			target->key_indexed = true;
-		if (!target->foreign_parts && is_arbiter(index, key, target->nullable_key))
+		if (is_whole(rel) && is_arbiter(index, key, target->nullable_key))
 			target->way = WAY_INDEXED;
 		relation_close(index, AccessShareLock);
 	}

@@ -178,6 +178,16 @@ foreach my $way (qw(bulk indexed joined))
 	is(sql('SELECT name, count(*), count(DISTINCT id), count(*) FILTER (WHERE id < 11 AND id % 2 = 1) FROM dst.by_name GROUP BY 1 ORDER BY 1'), "a|15|15|5\nb|15|15|0", '... are there, and nowhere else');
 }
 
+# ---- inheritance ----
+{
+	sql("CREATE TABLE dst.parent (id bigint PRIMARY KEY, $columns); CREATE TABLE dst.child_table () INHERITS (dst.parent);
+		INSERT INTO dst.child_table (id, name, _synced_at) VALUES (3, 'in the child', now())");
+	my $sync = new_sync('src.item', 'dst.parent', 'id');
+	is(write_rows($sync, items()), 'inserted 29 updated 1', 'a table with children');
+	is(write_rows($sync, items()), 'unchanged 30', '... nothing changed');
+	is(sql('SELECT name FROM dst.child_table'), 'b', '... and a row stays where it is');
+}
+
 # ---- shards ----
 SKIP:
 {
