@@ -5,6 +5,8 @@
 \set connect :here '/test/lib/connect.sql'
 \i :connect
 SET search_path = test;
+-- other tests read the same source
+\! $SIM sql "CREATE TABLE public.currency_before AS TABLE netsuite.currency"
 CREATE SCHEMA drift;
 CREATE SCHEMA local;
 SELECT setval('makini._sync_sync_id_seq', 5000) > 0 AS numbered;
@@ -35,6 +37,7 @@ SELECT * FROM run_of(:sync);
 SELECT id, name, symbol FROM local.currency WHERE id < 3 ORDER BY id;
 SELECT * FROM told();
 SELECT left_out FROM makini._sync WHERE sync_id = :sync;
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'sync 500%';
 CALL makini.run_sync(:sync);
 CALL makini.run_sync(:sync, 'full');
 SELECT * FROM run_of(:sync);
@@ -102,6 +105,7 @@ CALL makini.run_sync(:extra, 'full');
 SELECT status, updated, rejected FROM run_of(:extra);
 SELECT id, exchangerate, _extra->'exchangerate' AS extra FROM local.extra WHERE id < 3 ORDER BY id;
 SELECT * FROM told();
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'sync 500%' ORDER BY object;
 -- refresh_schema does the same for foreign table and target at once
 ALTER FOREIGN TABLE drift.currency DROP COLUMN symbolplacement;
 ALTER TABLE local.added DROP COLUMN symbolplacement;
@@ -203,6 +207,8 @@ SELECT makini.resolve_rejected(ARRAY[:open], 'mine');
 SELECT makini.backfill_columns(:adding, '{name}');
 RESET ROLE;
 
+\! $SIM sql "UPDATE netsuite.currency c SET name = b.name, symbol = b.symbol, lastmodifieddate = b.lastmodifieddate FROM public.currency_before b WHERE b.id = c.id"
+\! $SIM sql "DROP TABLE public.currency_before"
 SET client_min_messages = warning;
 SELECT count(makini.drop_sync(sync_id)) FROM makini.sync WHERE sync_id > 5000;
 DROP SERVER erp CASCADE;

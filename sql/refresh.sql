@@ -71,6 +71,14 @@ SELECT column_name, change, remote_type, sql, applied FROM makini.refresh_schema
 \! $SIM reset
 
 -- ====
+-- columns that are refused without being named
+-- ====
+\! $SIM hide currency symbolplacement 400
+\! $SIM hide currency externalid 500
+SELECT column_name, change, remote_type, sql, applied FROM makini.refresh_schema('one.currency');
+\! $SIM reset
+
+-- ====
 -- a table that the role may not read any more
 -- ====
 \! $SIM hide item - record

@@ -341,7 +341,7 @@ SELECT * FROM refused_sync($$'location', 'makini.x'$$);
 SELECT * FROM refused_sync($$'location', 'pg_temp.x'$$);
 -- schedule
 SELECT * FROM refused_sync($$'location', 'warehouse.x', 'now and then'$$);
-SELECT * FROM refused_sync($$'location', 'warehouse.x', '1 second'$$);
+SELECT * FROM refused_sync($$'location', 'warehouse.x', '0 seconds'$$);
 SELECT * FROM refused_sync($$'location', 'warehouse.x', '* * * *'$$);
 -- window
 SELECT * FROM refused_sync($$'location', 'warehouse.x', initial_window => 'much'$$);

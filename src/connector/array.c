@@ -38,6 +38,7 @@ struct ArrayReader
 	Bytes		raw;		/* pushed ... */
 	size_t		at;			/* ... and scanned up to here */
 	Bytes		chunk;		/* begins with PREFIX */
+	size_t		whole;		/* of the chunk: up to the end of its last whole element */
 	bool		handed_out; /* the chunk is the caller's until the next call */
 	int			depth;		/* of open brackets inside the array */
 	bool		in_string;
@@ -154,6 +155,7 @@ hand_out(ArrayReader *reader, size_t *len)
 		return broken(reader, "out of memory");
 	*len = reader->chunk.len - 1;
 	reader->handed_out = true;
+	reader->whole = 0;
 	return reader->chunk.data;
 }
 
@@ -266,6 +268,8 @@ take_elements(ArrayReader *reader, size_t *len)
 		if (!reader->has_element && (*stop == ',' || reader->after_comma))
 			return broken(reader, "an element is missing");
 		reader->at++;
+		if (reader->has_element)
+			reader->whole = reader->chunk.len;
 		reader->has_element = false;
 		if (*stop == ']')
 		{
@@ -330,6 +334,15 @@ array_take(ArrayReader *reader, size_t *len)
 		default:
 			return NULL;
 	}
+}
+
+char *
+array_take_rest(ArrayReader *reader, size_t *len)
+{
+	if (reader->whole == 0)
+		return NULL;
+	reader->chunk.len = reader->whole;
+	return hand_out(reader, len);
 }
 
 char *

@@ -50,6 +50,12 @@ extern size_t array_waiting(const ArrayReader *reader);
  */
 extern char *array_take(ArrayReader *reader, size_t *len);
 
+/*
+ * Of an array that is broken, or of which no more will come: the whole elements
+ * that have not been taken, NULL when there are none.
+ */
+extern char *array_take_rest(ArrayReader *reader, size_t *len);
+
 extern ArrayState array_state(const ArrayReader *reader);
 
 /* The object that the body is instead, as a collection of one; at the end of the body. */

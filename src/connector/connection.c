@@ -34,6 +34,20 @@ find_mapping(Oid userid, Oid serverid)
 						   ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(serverid));
 }
 
+/* Of a catalogue's row: who wrote it; 0 where there is none. */
+static TransactionId
+writer_of(int cache, Oid oid)
+{
+	HeapTuple	  tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
+	TransactionId writer = InvalidTransactionId;
+
+	if (!HeapTupleIsValid(tuple))
+		return writer;
+	writer = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	ReleaseSysCache(tuple);
+	return writer;
+}
+
 static Connection *
 start_connection(ForeignServer *server, Oid userid)
 {
@@ -66,6 +80,8 @@ connection_open(Oid serverid, Oid userid, RemoteUse use)
 	conn->endpoint.umid = find_mapping(userid, serverid);
 	if (OidIsValid(conn->endpoint.umid))
 		mapping_options = GetUserMapping(userid, serverid)->options;
+	snprintf(conn->endpoint.version, sizeof(conn->endpoint.version), "%u/%u",
+			 writer_of(FOREIGNSERVEROID, serverid), writer_of(USERMAPPINGOID, conn->endpoint.umid));
 	conn->connector->connect(conn, server->options, mapping_options);
 	return conn;
 }

@@ -22,6 +22,46 @@ CREATE INDEX ON makini._connection (server_oid);
 CREATE INDEX ON makini._connection (server_name);
 SELECT pg_extension_config_dump('makini._connection', '');
 
+-- What was last made known of a server.  What was learned since is in shared
+-- memory; src/event/connection_state.c brings the two together.
+CREATE TABLE makini._connection_health (
+	connection_id uuid PRIMARY KEY REFERENCES makini._connection ON UPDATE CASCADE ON DELETE CASCADE,
+	health text NOT NULL DEFAULT 'unknown' CHECK (health IN ('online', 'offline', 'unknown')),
+	changed_at timestamptz,
+	last_ok_at timestamptz,
+	last_checked_at timestamptz,
+	last_error text,
+	-- which row of pg_foreign_server this is about
+	server_version text NOT NULL,
+	-- what the last event said, and when one last said "offline"
+	told text CHECK (told IN ('online', 'offline')),
+	told_offline_at timestamptz,
+	-- while it is offline: one sync at a time tries, later and later
+	probes int NOT NULL DEFAULT 0,
+	probe_at timestamptz,
+	probe_started_at timestamptz,
+	probe_sync_id bigint,
+	probing boolean NOT NULL DEFAULT false
+);
+SELECT pg_extension_config_dump('makini._connection_health', '');
+
+-- The same of a user mapping; mapped_role is 'public' for that of PUBLIC.
+CREATE TABLE makini._connection_auth (
+	connection_id uuid NOT NULL REFERENCES makini._connection ON UPDATE CASCADE ON DELETE CASCADE,
+	mapped_role name NOT NULL,
+	role_oid oid NOT NULL,
+	auth text NOT NULL DEFAULT 'unknown' CHECK (auth IN ('ok', 'required', 'expiring', 'unknown')),
+	changed_at timestamptz,
+	last_error text,
+	-- which rows of pg_foreign_server and pg_user_mapping it was refused with
+	version text NOT NULL DEFAULT '',
+	certificate_expires_at timestamptz,
+	-- an event has said that it expires within so many days
+	told_days int,
+	PRIMARY KEY (connection_id, mapped_role)
+);
+SELECT pg_extension_config_dump('makini._connection_auth', '');
+
 -- Every server of makini's wrappers with its stored row, whoever may see it.
 CREATE VIEW makini._server AS
 	SELECT coalesce(c.connection_id, makini._computed_connection_id(s.oid)) AS connection_id,
@@ -61,21 +101,26 @@ CREATE FUNCTION makini._certificate_expires_at(server_oid oid, mapping_oid oid) 
 
 -- Functions in a view run with its reader's rights, so PUBLIC may execute these
 -- and makini._connection_state; each judges for itself what the reader may see.
+--
+-- Shared memory forgets with a restart what was last made known.
 CREATE VIEW makini.connection WITH (security_barrier) AS
 	SELECT s.connection_id,
 		s.server_name,
 		s.wrapper,
 		s.api_version,
 		s.lifecycle,
-		coalesce(state.health, 'unknown') AS health,
-		coalesce(state.auth, 'unknown') AS auth,
+		coalesce(nullif(state.health, 'unknown'), h.health, 'unknown') AS health,
+		coalesce(nullif(state.auth, 'unknown'), a.auth, 'unknown') AS auth,
 		m.mapped_role,
 		makini._certificate_expires_at(s.server_oid, m.mapping_oid) AS certificate_expires_at,
-		state.last_ok_at,
-		state.last_checked_at,
-		state.health_changed_at,
-		state.auth_changed_at,
-		coalesce(state.auth_error, state.health_error) AS last_error,
+		greatest(state.last_ok_at, h.last_ok_at) AS last_ok_at,
+		greatest(state.last_checked_at, h.last_checked_at) AS last_checked_at,
+		CASE WHEN state.health IS DISTINCT FROM h.health THEN coalesce(state.health_changed_at, h.changed_at)
+			ELSE h.changed_at END AS health_changed_at,
+		CASE WHEN state.auth IS DISTINCT FROM a.auth THEN coalesce(state.auth_changed_at, a.changed_at)
+			ELSE a.changed_at END AS auth_changed_at,
+		coalesce(CASE WHEN state.auth = 'unknown' THEN a.last_error ELSE state.auth_error END,
+			CASE WHEN state.health = 'unknown' THEN h.last_error ELSE state.health_error END) AS last_error,
 		s.labels
 	FROM makini._server s
 	LEFT JOIN LATERAL (
@@ -85,6 +130,8 @@ CREATE VIEW makini.connection WITH (security_barrier) AS
 			AND (k.role_oid = 0 OR k.mapped_role = current_user)
 		ORDER BY k.role_oid = 0
 		LIMIT 1) m ON true
+	LEFT JOIN makini._connection_health h ON h.connection_id = s.connection_id
+	LEFT JOIN makini._connection_auth a ON a.connection_id = s.connection_id AND a.mapped_role = m.mapped_role
 	LEFT JOIN LATERAL makini._connection_state(s.server_oid, m.mapping_oid) state ON true
 	WHERE pg_catalog.has_server_privilege(s.server_oid, 'USAGE');
 COMMENT ON VIEW makini.connection IS 'Foreign servers of makini''s wrappers that you may use: their state, and that of your own user mapping.';

@@ -329,8 +329,9 @@ typedef struct FeedPart
 typedef struct FeedBatch
 {
 	int		  nparts;
-	FeedPart *parts; /* the feed's own first, then its children's */
-	CellPage  raw;	 /* by row of the first part: all that was sent, as JSON */
+	FeedPart *parts;   /* the feed's own first, then its children's */
+	CellPage  raw;	   /* by row of the first part: all that was sent, as JSON */
+	Cell	 *essence; /* likewise: bytes that are the same when it is handed out again */
 
 	/*
 	 * By row of the first part: what of it is no text and stands as NULL, so that
@@ -477,7 +478,9 @@ typedef struct Connector
 	 * raises what went wrong after all that came before it.  An answer has to be
 	 * stored as a whole before any of it is acknowledged: acknowledgements may
 	 * cover more rows than the one they name.  feed_untouched says of a feed that
-	 * failed whether it is certain that nothing was handed out; feed_flag names
+	 * failed whether it is certain that nothing was handed out; feed_again makes of
+	 * a row as it was sent what it came in (it lives in CurrentMemoryContext, and
+	 * asks nobody); feed_flag names
 	 * what feeds have in common that hand out the same rows; feed_redelivers: rows
 	 * come again until they are acknowledged (an outline will do).
 	 */
@@ -485,6 +488,7 @@ typedef struct Connector
 	FeedBatch *(*feed_next)(Feed *feed);
 	void (*feed_close)(Feed *feed);
 	bool (*feed_untouched)(Feed *feed);
+	FeedBatch *(*feed_again)(Connection *conn, const Entity *entity, const char *row);
 	const char *(*feed_flag)(const Entity *entity);
 	bool (*feed_redelivers)(const Connection *conn, const Entity *entity);
 	const char *(*acknowledge_key)(const Entity *entity); /* comma list, NULL: it takes none */
@@ -498,10 +502,10 @@ typedef struct Connector
 	List *(*probe)(Connection *conn);								   /* ProbeStep * */
 } Connector;
 
-extern const Connector	  *connector_of_wrapper(const char *wrapper);
-extern const Connector	  *connector_of_server(Oid serverid); /* raises for other wrappers */
-extern const Entity		  *connector_find_entity(const Connector *connector, const char *name);
-extern const char		  *connector_nearest_entity(const Connector *connector, const char *name);
+extern const Connector *connector_of_wrapper(const char *wrapper);
+extern const Connector *connector_of_server(Oid serverid); /* raises for other wrappers */
+extern const Entity	   *connector_find_entity(const Connector *connector, const char *name);
+extern const char	   *connector_nearest_entity(const Connector *connector, const char *name);
 extern void entity_traits(const Connector *connector, const Entity *entity, EntityTraits *traits);
 extern const EntityColumn *entity_find_column(const Entity *entity, const char *name);
 extern bool				   entity_is_parameter(const Entity *entity, const char *column);

@@ -193,8 +193,8 @@ end_call(RemoteCall *call, bool failed)
 	stat_add(call->endpoint, &rest);
 
 	/* a probe looks and records nothing; who wants it recorded says so */
-	if (call->endpoint->use != REMOTE_USE_PROBE)
-		health_record(call->endpoint, failed ? &call->fault : NULL);
+	if (call->endpoint->use != REMOTE_USE_PROBE || call->endpoint->recorded)
+		health_record(call->endpoint, !call->request.anonymous, failed ? &call->fault : NULL);
 	if (makini_log_requests)
 		log_call(call);
 }

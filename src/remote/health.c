@@ -31,23 +31,13 @@ typedef struct HealthKey
 	Oid umid; /* InvalidOid: the server itself */
 } HealthKey;
 
-typedef enum HealthState
-{
-	HEALTH_UNKNOWN,
-	HEALTH_GOOD,	/* online; ok */
-	HEALTH_BAD,		/* offline; required */
-	HEALTH_EXPIRING /* a mapping's certificate will not last */
-} HealthState;
-
 typedef struct HealthEntry
 {
 	HealthKey	key; /* must be first */
-	HealthState state;
-	TimestampTz last_ok_at;
-	TimestampTz last_checked_at;
-	TimestampTz changed_at;
-	char		last_error[512];
+	HealthFacts facts;
 } HealthEntry;
+
+void (*health_wake)(Oid database) = NULL;
 
 dshash_parameters
 health_table_parameters(int tranche)
@@ -58,29 +48,75 @@ health_table_parameters(int tranche)
 	return parameters;
 }
 
+/* ---- recording ---- */
+
 static void
-record(Oid serverid, Oid umid, HealthState state, const char *error)
+tell(void)
 {
-	HealthKey	  key = {MyDatabaseId, serverid, umid};
-	TimestampTz	  now = GetCurrentTimestamp();
-	dshash_table *table = shmem_tables()->health;
-	bool		  found;
-	HealthEntry	 *entry = dshash_find_or_insert(table, &key, &found);
+	pg_atomic_fetch_add_u64(&shmem_anchor()->health_changes, 1);
+	if (health_wake != NULL)
+		health_wake(MyDatabaseId);
+}
+
+static void
+note_failure(HealthFacts *facts, const RemoteFault *fault)
+{
+	facts->failures = facts->failures < PG_INT32_MAX ? facts->failures + 1 : facts->failures;
+	facts->sqlstate = fault->sqlstate;
+	facts->http_status = (int) fault->http_status;
+	strlcpy(facts->reason, fault->remote_code != NULL ? fault->remote_code : "", sizeof(facts->reason));
+	strlcpy(facts->hint, fault->hint != NULL ? fault->hint : "", sizeof(facts->hint));
+	strlcpy(facts->last_error, fault->message, sizeof(facts->last_error));
+}
+
+static void
+note_success(HealthFacts *facts, TimestampTz now)
+{
+	facts->failures = 0;
+	facts->last_ok_at = now;
+	facts->reason[0] = facts->hint[0] = facts->last_error[0] = '\0';
+}
+
+/*
+ * Does somebody wait for this?  A mapping that is refused makes syncs wait at
+ * once, a server that is away only after several failures.
+ */
+static bool
+is_news(const HealthKey *key, HealthState before, const HealthFacts *facts)
+{
+	if (facts->state == HEALTH_BAD && !OidIsValid(key->umid))
+		return facts->failures == HEALTH_GIVE_UP;
+	return facts->state != before;
+}
+
+static void
+record(const RemoteEndpoint *endpoint, Oid umid, HealthState state, const RemoteFault *fault)
+{
+	HealthKey	 key = {MyDatabaseId, endpoint->serverid, umid};
+	TimestampTz	 now = GetCurrentTimestamp();
+	bool		 found;
+	bool		 news;
+	HealthEntry *entry = dshash_find_or_insert(shmem_tables()->health, &key, &found);
+	HealthFacts *facts = &entry->facts;
+	HealthState	 before;
 
 	if (!found)
-		memset((char *) entry + sizeof(HealthKey), 0, sizeof(HealthEntry) - sizeof(HealthKey));
-	if (entry->state != state)
-		entry->changed_at = now;
-	entry->state = state;
-	entry->last_checked_at = now;
-	if (state != HEALTH_BAD)
-	{
-		entry->last_ok_at = now;
-		entry->last_error[0] = '\0';
-	}
+		memset(facts, 0, sizeof(HealthFacts));
+	before = facts->state;
+	news = state == HEALTH_BAD && strcmp(facts->version, endpoint->version) != 0 && OidIsValid(umid);
+	if (before != state)
+		facts->changed_at = now;
+	facts->state = state;
+	facts->last_checked_at = now;
+	strlcpy(facts->version, endpoint->version, sizeof(facts->version));
+	if (state == HEALTH_BAD)
+		note_failure(facts, fault);
 	else
-		strlcpy(entry->last_error, error, sizeof(entry->last_error));
-	dshash_release_lock(table, entry);
+		note_success(facts, now);
+	news |= is_news(&key, before, facts);
+	dshash_release_lock(shmem_tables()->health, entry);
+	if (news)
+		tell();
 }
 
 static HealthState
@@ -101,7 +137,7 @@ is_offline(const RemoteFault *fault)
 }
 
 void
-health_record(const RemoteEndpoint *endpoint, const RemoteFault *fault)
+health_record(const RemoteEndpoint *endpoint, bool authenticated, const RemoteFault *fault)
 {
 	bool offline = fault != NULL && fault->cls != REMOTE_AUTH && is_offline(fault);
 
@@ -110,21 +146,37 @@ health_record(const RemoteEndpoint *endpoint, const RemoteFault *fault)
 
 	/* a fault that came before any request says nothing about the server */
 	if (fault == NULL || fault->http_status != 0 || offline)
-		record(endpoint->serverid, InvalidOid, offline ? HEALTH_BAD : HEALTH_GOOD,
-			   offline ? fault->message : "");
+		record(endpoint, InvalidOid, offline ? HEALTH_BAD : HEALTH_GOOD, fault);
 
-	if (!OidIsValid(endpoint->umid))
+	if (!OidIsValid(endpoint->umid) || !authenticated)
 		return;
 	if (fault == NULL)
-		record(endpoint->serverid, endpoint->umid, state_of_mapping(endpoint), "");
+		record(endpoint, endpoint->umid, state_of_mapping(endpoint), NULL);
 	else if (fault->cls == REMOTE_AUTH)
-		record(endpoint->serverid, endpoint->umid, HEALTH_BAD, fault->message);
+		record(endpoint, endpoint->umid, HEALTH_BAD, fault);
+}
+
+void
+health_conclude(Oid serverid)
+{
+	HealthKey	 key = {MyDatabaseId, serverid, InvalidOid};
+	HealthEntry *entry = dshash_find(shmem_tables()->health, &key, true);
+	bool		 news;
+
+	if (entry == NULL)
+		return;
+	news = entry->facts.state == HEALTH_BAD && entry->facts.failures < HEALTH_GIVE_UP;
+	if (news)
+		entry->facts.failures = HEALTH_GIVE_UP;
+	dshash_release_lock(shmem_tables()->health, entry);
+	if (news)
+		tell();
 }
 
 /* ---- reading ---- */
 
-static bool
-look_up(Oid serverid, Oid umid, HealthEntry *copy)
+bool
+health_facts(Oid serverid, Oid umid, HealthFacts *facts)
 {
 	HealthKey	  key = {MyDatabaseId, serverid, umid};
 	dshash_table *table = shmem_tables()->health;
@@ -132,9 +184,15 @@ look_up(Oid serverid, Oid umid, HealthEntry *copy)
 
 	if (entry == NULL)
 		return false;
-	*copy = *entry;
+	*facts = entry->facts;
 	dshash_release_lock(table, entry);
 	return true;
+}
+
+uint64
+health_changes(void)
+{
+	return pg_atomic_read_u64(&shmem_anchor()->health_changes);
 }
 
 static void
@@ -165,8 +223,8 @@ makini_connection_state(PG_FUNCTION_ARGS)
 	static const char *const auth[] = {"unknown", "ok", "required", "expiring"};
 	Oid						 serverid = PG_GETARG_OID(0);
 	Oid						 umid = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
-	HealthEntry				 server = {0};
-	HealthEntry				 mapping = {0};
+	HealthFacts				 server = {0};
+	HealthFacts				 mapping = {0};
 	TupleDesc				 desc;
 	Datum					 values[8];
 	bool					 nulls[8] = {0};
@@ -178,9 +236,9 @@ makini_connection_state(PG_FUNCTION_ARGS)
 	if (!server_is_visible(serverid))
 		PG_RETURN_NULL();
 
-	(void) look_up(serverid, InvalidOid, &server);
+	(void) health_facts(serverid, InvalidOid, &server);
 	if (OidIsValid(umid) && mapping_is_visible(serverid, umid))
-		(void) look_up(serverid, umid, &mapping);
+		(void) health_facts(serverid, umid, &mapping);
 
 	values[0] = CStringGetTextDatum(health[server.state]);
 	set_time(&values[1], &nulls[1], server.last_ok_at);

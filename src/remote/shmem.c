@@ -43,6 +43,7 @@ init_anchor(void *memory)
 	new_anchor->dsa_tranche = LWLockNewTrancheId();
 	new_anchor->table_tranche = LWLockNewTrancheId();
 	LWLockInitialize(&new_anchor->lock, new_anchor->lock_tranche);
+	pg_atomic_init_u64(&new_anchor->health_changes, 0);
 	ConditionVariableInit(&new_anchor->released);
 }
 

@@ -11,11 +11,12 @@
 #include "postgres.h"
 
 #include "lib/dshash.h"
+#include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "utils/dsa.h"
 
-#define ANCHOR_VERSION 2 /* of the layout; part of the segment's name */
+#define ANCHOR_VERSION 3 /* of the layout; part of the segment's name */
 #define GOVERNOR_ACCOUNTS 64
 #define GOVERNOR_ENTRIES 256
 #define RUN_SLOTS 64
@@ -85,6 +86,7 @@ typedef struct Anchor
 	dshash_table_handle stats;
 	dshash_table_handle health;
 	uint64				last_ticket;
+	pg_atomic_uint64	health_changes; /* of servers and mappings, of any database */
 	GovernorAccount		accounts[GOVERNOR_ACCOUNTS];
 	GovernorEntry		entries[GOVERNOR_ENTRIES];
 	RunSlot				runs[RUN_SLOTS];

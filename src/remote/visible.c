@@ -40,7 +40,8 @@ mapping_is_visible(Oid serverid, Oid umid)
 		return false;
 	mapping = (Form_pg_user_mapping) GETSTRUCT(tuple);
 	visible = mapping->umserver == serverid &&
-		(!OidIsValid(mapping->umuser) || has_privs_of_role(GetUserId(), mapping->umuser));
+		(!OidIsValid(mapping->umuser) || has_privs_of_role(GetUserId(), mapping->umuser) ||
+		 has_privs_of_role(GetUserId(), GetForeignServer(serverid)->owner));
 	ReleaseSysCache(tuple);
 	return visible;
 }

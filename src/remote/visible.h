@@ -13,7 +13,10 @@
 /* May the current user use the server?  False for servers that are gone. */
 extern bool server_is_visible(Oid serverid);
 
-/* Is the mapping on that server the current user's, everybody's, or of a role it belongs to? */
+/*
+ * Is the mapping on that server the current user's, everybody's, of a role it
+ * belongs to, or is the server the user's?
+ */
 extern bool mapping_is_visible(Oid serverid, Oid umid);
 
 #endif /* MAKINI_VISIBLE_H */

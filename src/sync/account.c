@@ -179,6 +179,16 @@ is_passing(const ErrorData *error)
 }
 
 /*
+ * error_name
+ *		The code by which an error is kept.
+ */
+const char *
+error_name(const Sync *sync, const ErrorData *error)
+{
+	return sync->failed_as != NULL ? sync->failed_as : unpack_sql_state(error->sqlerrcode);
+}
+
+/*
  * account_close
  *		Say how a run ended and raise the event of it.
  */
@@ -193,7 +203,7 @@ account_close(const Sync *sync, int64 run_id, const char *status, const ErrorDat
 
 	values[0] = Int64GetDatum(run_id);
 	values[1] = CStringGetTextDatum(status);
-	values[2] = nullable_text(error ? unpack_sql_state(error->sqlerrcode) : NULL, &nulls[2]);
+	values[2] = nullable_text(error ? error_name(sync, error) : NULL, &nulls[2]);
 	values[3] = nullable_text(error ? error->message : NULL, &nulls[3]);
 	values[4] = nullable_text(error ? error->detail : NULL, &nulls[4]);
 	values[5] = nullable_text(error ? error->hint : NULL, &nulls[5]);

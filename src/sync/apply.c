@@ -12,9 +12,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -25,10 +27,10 @@
 /* A part of a page being written. */
 typedef struct Attempt
 {
-	Apply	*apply;
-	RowSet	*set;
-	RowWork	 work;
-	Written	 written;
+	Apply  *apply;
+	RowSet *set;
+	RowWork work;
+	Written written;
 } Attempt;
 
 static void
@@ -75,6 +77,7 @@ apply_begin(const Sync *sync, const Target *target, int64 run_id, Counters *coun
 	apply->run_id = run_id;
 	apply->counters = counters;
 	apply->empty = empty;
+	apply->parent = -1;
 	apply->cxt = CurrentMemoryContext;
 	apply->page_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "makini apply page", ALLOCSET_DEFAULT_SIZES);
@@ -90,8 +93,7 @@ result_count(int column)
 {
 	bool isnull;
 
-	return DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
 }
 
 /* ---------------------------------------------------------------------
@@ -312,6 +314,18 @@ try_bulk(Apply *apply, const Rows *rows)
 }
 
 /*
+ * Where no unique index is relied on, two lanes could both find a row lacking
+ * and insert it.  The lock is one that nobody else uses, so that readers,
+ * writers and vacuum go on.
+ */
+static void
+keep_others_out(const Target *target)
+{
+	if (target->way != WAY_INDEXED)
+		LockDatabaseObject(RelationRelationId, target->relid, 1, ExclusiveLock);
+}
+
+/*
  * apply_rows
  *		See sync.h.
  */
@@ -322,6 +336,7 @@ apply_rows(Apply *apply, const Rows *rows)
 	RowSet		  set;
 
 	Assert(rows->ncolumns >= apply->target->nsource);
+	keep_others_out(apply->target);
 	if (apply->target->way == WAY_MULTISET)
 		multiset_write(apply, rows);
 	else if (!try_bulk(apply, rows))

@@ -60,7 +60,7 @@ typedef struct WriteStatements
 	Statement *insert;
 } WriteStatements;
 
-typedef struct Bulk Bulk;
+typedef struct Bulk		Bulk;
 typedef struct Multiset Multiset;
 
 struct Apply
@@ -69,9 +69,9 @@ struct Apply
 	const Target *target;
 	int64		  run_id;
 	Counters	 *counters;
-	bool		  empty; /* the target had no rows when the load began */
+	bool		  empty;		/* the target had no rows when the load began */
 	bool		  only_updates; /* rows that are not there are not wanted */
-	MemoryContext cxt;	 /* over pages */
+	MemoryContext cxt;			/* over pages */
 	MemoryContext page_cxt;
 	List		 *statements; /* of Statement * */
 	List		 *writes;	  /* of WriteStatements * */
@@ -79,8 +79,12 @@ struct Apply
 	bool		  rejected;	  /* some row of the sync is kept as rejected */
 	Bulk		 *bulk;		  /* NULL: not begun */
 	Multiset	 *multiset;	  /* way without a key; NULL: not begun */
-	TimestampTz	  delete_before; /* rows written since are left alone */
-	bool		  seen_judged; /* what was not noted as seen is noted as missing */
+	bool		  initial_filter_judged;
+	bool		  initial_filter_fits; /* the target has all columns that it speaks of */
+	int			  parent;			   /* column that goes along with keys, or -1 */
+	TimestampTz	  delete_before;	   /* rows written since are left alone */
+	bool		  lost;				   /* not all that was read could be noted as seen */
+	bool		  seen_judged;		   /* what was not noted as seen is noted as missing */
 };
 
 /* Some rows of a page. */
@@ -107,8 +111,8 @@ typedef void (*RowWork)(Apply *apply, const RowSet *set, Written *written);
 /* Do that with all rows it can be done with; the others are rejected. */
 extern void rows_write(Apply *apply, RowSet *set, RowWork work);
 /* Between the two: the target's rights, SPI, and the caller's memory. */
-extern void owner_begin(Apply *apply, TargetRights *saved);
-extern void owner_end(const TargetRights *saved);
+extern void	 owner_begin(Apply *apply, TargetRights *saved);
+extern void	 owner_end(const TargetRights *saved);
 extern int64 result_count(int column);
 extern bool	 error_is_about_data(const ErrorData *error);
 
@@ -124,26 +128,27 @@ extern void rows_distinct(Apply *apply, const Rows *rows, RowSet *set);
 extern WriteStatements *statements_for(Apply *apply, KeyPattern pattern);
 extern Statement	   *statement_get(Apply *apply, const char *sql, PlanKind kind, int nmore,
 									  const Oid *more);
-extern void				statement_execute(Apply *apply, Statement *statement, Datum *values,
-										  const char *nulls);
+extern void statement_execute(Apply *apply, Statement *statement, Datum *values, const char *nulls);
 extern void statements_free(Apply *apply);
 extern Datum *page_values(Apply *apply, const RowSet *set, int nmore, char **nulls);
+extern Datum *page_key_values(Apply *apply, const RowSet *set, int nmore, char **nulls);
 
-extern void sql_page(StringInfo sql, const Target *target);
-extern void sql_key_join(StringInfo sql, const Target *target, KeyPattern pattern);
-extern void sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern);
-extern void sql_changed(StringInfo sql, const Target *target, bool excluded);
-extern void sql_data_changed(StringInfo sql, const Target *target);
-extern void sql_constants(StringInfo sql, const Target *target);
-extern void sql_insert(StringInfo sql, const Target *target);
-extern void sql_column_changed(StringInfo sql, const Target *target, int i, bool excluded);
+extern void	 sql_page(StringInfo sql, const Target *target);
+extern void	 sql_key_page(StringInfo sql, const Target *target);
+extern void	 sql_key_join(StringInfo sql, const Target *target, KeyPattern pattern);
+extern void	 sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern);
+extern void	 sql_changed(StringInfo sql, const Target *target, bool excluded);
+extern void	 sql_data_changed(StringInfo sql, const Target *target);
+extern void	 sql_constants(StringInfo sql, const Target *target);
+extern void	 sql_insert(StringInfo sql, const Target *target);
+extern void	 sql_column_changed(StringInfo sql, const Target *target, int i, bool excluded);
 extern char *sql_compared_type(const TargetColumn *column);
 extern char *sql_type(Oid type, int32 typmod);
 extern char *sql_equality(Oid type);
 
 extern void		  rowset_whole(const Rows *rows, RowSet *set);
 extern KeyPattern key_pattern(const Target *target, const Rows *rows, int row);
-extern bool		  next_pattern(const Target *target, RowSet *rest, RowSet *same, KeyPattern *pattern);
+extern bool next_pattern(const Target *target, RowSet *rest, RowSet *same, KeyPattern *pattern);
 
 /* ---- bulk.c ---- */
 
@@ -161,8 +166,8 @@ extern void sql_delete(StringInfo sql, const Apply *apply);
 extern void sql_not_deleted(StringInfo sql, const Apply *apply);
 
 /* ---- reject.c ---- */
-extern void reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason);
-extern void reject_resolve(Apply *apply, const RowSet *set);
+extern void	 reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason);
+extern void	 reject_resolve(Apply *apply, const RowSet *set);
 extern char *row_json(const Target *target, const Rows *rows, int row, bool key_only);
 
 #endif /* MAKINI_SYNC_APPLY_H */

@@ -63,8 +63,9 @@ take_rows(SPITupleTable *table, uint64 from, int n, Rows *rows, bool extra)
 	for (int row = 0; row < n; row++)
 	{
 		for (int i = 0; i < rows->ncolumns; i++)
-			rows->values[row * rows->ncolumns + i] = SPI_getbinval(
-				table->vals[from + row], desc, i + 1, &rows->nulls[row * rows->ncolumns + i]);
+			rows->values[row * rows->ncolumns + i] =
+				SPI_getbinval(table->vals[from + row], desc, i + 1,
+							  &rows->nulls[row * rows->ncolumns + i]);
 		if (extra)
 			rows->extra[row] = SPI_getvalue(table->vals[from + row], desc, desc->natts);
 	}
@@ -105,24 +106,26 @@ key_order(const Target *target, PageRange *range)
  * makini_test_apply
  *		(sync_id, query, page_rows, what, low text[], high text[], argument text).
  *		what: apply, empty (apply into a target that was), note, seen, children,
- *		delete, delete_seen, multiset (apply and delete), verify.  The query's last column may be "_extra".
+ *		delete, delete_seen, multiset (apply and delete), verify.  argument: "joined",
+ *		"lost" (pages lack a row that could not be made), the parent's column or the
+ *		check's id.  The query's last column may be "_extra".
  */
 Datum
 makini_test_apply(PG_FUNCTION_ARGS)
 {
-	Sync		 *sync = sync_load(PG_GETARG_INT64(0));
-	char		 *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int			  page = PG_GETARG_INT32(2);
-	char		 *what = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	char		 *argument = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
-	Table		 *source = table_open_options(sync->source);
-	Target		 *target = target_open(sync, select_all(source));
-	Counters	  counters = {0};
-	PageRange	  range = {0};
-	Apply		 *apply;
+	Sync		  *sync = sync_load(PG_GETARG_INT64(0));
+	char		  *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int			   page = PG_GETARG_INT32(2);
+	char		  *what = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char		  *argument = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
+	Table		  *source = table_open_options(sync->source);
+	Target		  *target = target_open(sync, select_all(source));
+	Counters	   counters = {0};
+	PageRange	   range = {0};
+	Apply		  *apply;
 	SPITupleTable *table;
-	uint64		  total;
-	bool		  extra;
+	uint64		   total;
+	bool		   extra;
 
 	if (argument != NULL && strcmp(argument, "joined") == 0)
 		target->way = WAY_JOINED;
@@ -132,13 +135,13 @@ makini_test_apply(PG_FUNCTION_ARGS)
 	apply = apply_begin(sync, target, 0, &counters, strcmp(what, "empty") == 0);
 	SPI_connect();
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the query gives no rows");
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("the query gives no rows")));
 	table = SPI_tuptable;
 	total = SPI_processed;
 	extra = strcmp(SPI_fname(table->tupdesc, table->tupdesc->natts), "_extra") == 0;
 	for (uint64 from = 0; from < total || from == 0; from += page)
 	{
-		Rows rows;
+		Rows rows = {.lost = argument != NULL && strcmp(argument, "lost") == 0};
 
 		take_rows(table, from, Min(page, total - from), &rows, extra);
 		PushActiveSnapshot(GetTransactionSnapshot());

@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -45,10 +46,10 @@
 struct Bulk
 {
 	MemoryContext	 cxt;
-	TupleDesc		 desc;	 /* of the target, as it was */
-	TupleTableSlot **slots;	 /* ROWS_AT_ONCE, over desc */
-	TupleTableSlot	*source; /* a row of the page */
-	Node		   **casts;	 /* by source column; NULL: none is needed */
+	TupleDesc		 desc;	   /* of the target, as it was */
+	TupleTableSlot **slots;	   /* ROWS_AT_ONCE, over desc */
+	TupleTableSlot	*source;   /* a row of the page */
+	Node		   **casts;	   /* by source column; NULL: none is needed */
 	Node		   **defaults; /* by attribute - 1; NULL: none */
 	bool			 casts_any;
 	bool			 defaults_any;
@@ -57,15 +58,15 @@ struct Bulk
 /* One page being written. */
 typedef struct BulkPage
 {
-	Apply		 *apply;
-	Bulk		 *bulk;
-	Relation	  rel;
-	EState		 *estate;
+	Apply		  *apply;
+	Bulk		  *bulk;
+	Relation	   rel;
+	EState		  *estate;
 	ResultRelInfo *relinfo;
-	ExprState	**casts;
-	ExprState	**defaults;
-	Datum		 *fixed;		/* by attribute - 1: constants and marks */
-	bool		 *fixed_isnull; /* ... NULL where nothing else fills it */
+	ExprState	 **casts;
+	ExprState	 **defaults;
+	Datum		  *fixed;		 /* by attribute - 1: constants and marks */
+	bool		  *fixed_isnull; /* ... NULL where nothing else fills it */
 } BulkPage;
 
 /* ---------------------------------------------------------------------
@@ -105,6 +106,7 @@ is_simple(Relation rel)
 {
 	return rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
 		rel->rd_rules == NULL && !has_insert_triggers(rel) && indexes_are_immediate(rel) &&
+		check_enable_rls(RelationGetRelid(rel), InvalidOid, true) != RLS_ENABLED &&
 		pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_INSERT) == ACLCHECK_OK;
 }
 
@@ -129,8 +131,8 @@ source_descriptor(const Target *target)
 static Node *
 make_cast(const TargetColumn *column, int i)
 {
-	Node *var = (Node *) makeVar(1, i + 1, column->source_type, -1,
-								 get_typcollation(column->source_type), 0);
+	Node *var =
+		(Node *) makeVar(1, i + 1, column->source_type, -1, get_typcollation(column->source_type), 0);
 	Node *cast = coerce_to_target_type(NULL, var, column->source_type, column->type, column->typmod,
 									   COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 
@@ -167,6 +169,25 @@ set_up_expressions(Bulk *bulk, const Target *target, Relation rel)
 		bulk->defaults[i] = build_column_default(rel, attr->attnum);
 		bulk->defaults_any = bulk->defaults_any || bulk->defaults[i] != NULL;
 	}
+}
+
+/* Are the columns where they were when the target was opened? */
+static bool
+still_fits(const Target *target, TupleDesc desc)
+{
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		const TargetColumn *column = &target->columns[i];
+		Form_pg_attribute	attr;
+
+		if (column->attnum > desc->natts)
+			return false;
+		attr = TupleDescAttr(desc, column->attnum - 1);
+		if (attr->attisdropped || attr->atttypid != column->type ||
+			strcmp(NameStr(attr->attname), column->name) != 0)
+			return false;
+	}
+	return true;
 }
 
 /* The set-up for the target as it is now; an old one that still fits is kept. */
@@ -264,6 +285,7 @@ end_page(BulkPage *page)
  * ---------------------------------------------------------------------
  */
 
+/* What expressions give lives as long as the page. */
 static void
 cast_row(BulkPage *page, TupleTableSlot *slot, const Datum *values, const bool *nulls)
 {
@@ -281,8 +303,7 @@ cast_row(BulkPage *page, TupleTableSlot *slot, const Datum *values, const bool *
 		int at = target->columns[i].attnum - 1;
 
 		if (page->casts[i] != NULL)
-			slot->tts_values[at] =
-				ExecEvalExpr(page->casts[i], econtext, &slot->tts_isnull[at]);
+			slot->tts_values[at] = ExecEvalExpr(page->casts[i], econtext, &slot->tts_isnull[at]);
 	}
 }
 
@@ -325,13 +346,12 @@ fill_slot(BulkPage *page, TupleTableSlot *slot, const Rows *rows, int row)
 		int at = get_attnum(target->relid, "_extra") - 1;
 
 		slot->tts_isnull[at] = false;
-		slot->tts_values[at] =
-			DirectFunctionCall1(jsonb_in, CStringGetDatum(rows->extra[row]));
+		slot->tts_values[at] = DirectFunctionCall1(jsonb_in, CStringGetDatum(rows->extra[row]));
 	}
 	ExecStoreVirtualTuple(slot);
 }
 
-/* The expressions' values live as long as the page. */
+/* Generated columns, NOT NULL and CHECK. */
 static void
 check_row(BulkPage *page, TupleTableSlot *slot)
 {
@@ -382,7 +402,7 @@ bulk_write(Apply *apply, const RowSet *set, Written *written)
 	BulkPage page = {.apply = apply};
 
 	page.rel = table_open(apply->target->relid, RowExclusiveLock);
-	if (!is_simple(page.rel))
+	if (!is_simple(page.rel) || !still_fits(apply->target, RelationGetDescr(page.rel)))
 	{
 		table_close(page.rel, NoLock);
 		return false;

@@ -33,19 +33,6 @@ can_watch(const Run *run)
 		((SourceColumn *) linitial(key))->kind == VALUE_INTEGER && run->load->mode != RUN_VERIFY;
 }
 
-static int
-place_of(const Run *run, const SourceColumn *column)
-{
-	ListCell *lc;
-
-	foreach(lc, run->source->selected)
-	{
-		if (((SelectedColumn *) lfirst(lc))->remote == column)
-			return foreach_current_index(lc);
-	}
-	return -1;
-}
-
 static int64
 number_of(Datum value, Oid type)
 {
@@ -74,8 +61,8 @@ canary_watch(Run *run, const Rows *rows)
 
 	if (!can_watch(run))
 		return;
-	key = place_of(run, linitial(run->source->table->source->key));
-	cursor = place_of(run, run->source->cursor);
+	key = run_place_of(run, linitial(run->source->table->source->key));
+	cursor = run_place_of(run, run->source->cursor);
 	if (key < 0 || cursor < 0)
 		return;
 	selected = list_nth(run->source->selected, key);
@@ -108,7 +95,7 @@ open_question(Run *run)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->source_cxt);
 	char		 *key = psprintf(INT64_FORMAT, run->sync->canary_key);
-	RemoteQuery	 *query = keys_query(run->source, false, list_make1(key));
+	RemoteQuery	 *query = keys_query(run->source, KEYS_OF_ROWS, list_make1(key));
 	QueryColumn	 *cursor = palloc0(sizeof(QueryColumn));
 
 	cursor->column = run->source->cursor;
@@ -134,6 +121,7 @@ take_answer(Run *run)
 		return;
 	if (cursor_of(&page->cells[1]) >= run->sync->canary_cursor)
 		return;
+	run->sync->failed_as = "source_changed";
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", run->sync->sync_id),

@@ -13,7 +13,8 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -22,8 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "makini.h"
-#include "sync/apply.h"
+#include "fdw/filter_text.h"
 #include "sync/compare.h"
 
 /* ---------------------------------------------------------------------
@@ -58,12 +58,49 @@ stable_texts_end(int level)
  * ---------------------------------------------------------------------
  */
 
+/* Has the target the columns that a condition over the source's speaks of? */
+static bool
+fits_target(const Apply *apply, const Table *source, const TextFilter *filter)
+{
+	ListCell *lc;
+
+	foreach(lc, pull_var_clause((Node *) filter->expr, 0))
+	{
+		char *name = get_attname(source->relid, ((Var *) lfirst(lc))->varattno, false);
+		bool  found = false;
+
+		for (int i = 0; i < apply->target->nsource; i++)
+			found = found || strcmp(apply->target->columns[i].name, name) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* initial_filter may speak of columns that the sync does not read. */
+static bool
+can_ask_initial_filter(Apply *apply)
+{
+	const Sync *sync = apply->sync;
+	Table	   *source;
+
+	if (sync->initial_filter == NULL || apply->initial_filter_judged)
+		return apply->initial_filter_fits;
+	LockRelationOid(sync->source, AccessShareLock);
+	source = table_open_options(sync->source);
+	apply->initial_filter_fits =
+		fits_target(apply, source, filter_parse(source, sync->initial_filter, "initial_filter"));
+	apply->initial_filter_judged = true;
+	return apply->initial_filter_fits;
+}
+
 /*
  * Rows that the pass reads.  initial_filter speaks of the source's columns,
- * which have the same names here; only t may be in sight.
+ * which have the same names here; only t may be in sight.  Where it can't be
+ * asked, rows that it adds stay out of the scope, and so are not deleted.
  */
 void
-sql_scope(StringInfo sql, const Apply *apply)
+sql_scope(StringInfo sql, Apply *apply)
 {
 	const Target *target = apply->target;
 	const char	 *cursor;
@@ -80,7 +117,7 @@ sql_scope(StringInfo sql, const Apply *apply)
 		appendStringInfo(sql, "(($%d AT TIME ZONE 'UTC') OPERATOR(pg_catalog.+) interval '1 day')",
 						 COMPARE_HISTORY(target));
 	appendStringInfo(sql, " OR t.%s IS NULL", cursor);
-	if (apply->sync->initial_filter != NULL)
+	if (can_ask_initial_filter(apply))
 		appendStringInfo(sql, " OR (%s)", apply->sync->initial_filter);
 	appendStringInfoChar(sql, ')');
 }
@@ -221,7 +258,7 @@ sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low
 }
 
 void
-sql_in_range(StringInfo sql, const Apply *apply, const PageRange *range)
+sql_in_range(StringInfo sql, Apply *apply, const PageRange *range)
 {
 	sql_scope(sql, apply);
 	sql_bound(sql, apply->target, range, true);
@@ -268,7 +305,7 @@ void
 sql_not_in_page(StringInfo sql, const Target *target)
 {
 	appendStringInfoString(sql, " AND NOT EXISTS (SELECT FROM ");
-	sql_page(sql, target);
+	sql_key_page(sql, target);
 	appendStringInfoString(sql, " WHERE ");
 	sql_same_key(sql, target);
 	appendStringInfoChar(sql, ')');
@@ -295,31 +332,54 @@ bounds_array(const char **bounds, int n)
 		construct_md_array(elems, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+static const Oid more_types[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID,
+											  TEXTARRAYOID};
+
+static Datum *
+compare_values(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz before, char **nulls)
+{
+	const Target *target = apply->target;
+	RowSet		  set;
+	Datum		 *values;
+
+	if (rows != NULL)
+		rowset_whole(rows, &set);
+	values = page_key_values(apply, rows ? &set : NULL, COMPARE_NMORE, nulls);
+	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
+	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
+	if (range == NULL)
+		(*nulls)[COMPARE_LOW(target) - 1] = (*nulls)[COMPARE_HIGH(target) - 1] = 'n';
+	else
+	{
+		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
+		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
+	}
+	return values;
+}
+
 /*
  * compare_execute
- *		Run a statement over a page and its range; connected to SPI, as owner.
+ *		Run a statement over a page's keys and its range; connected to SPI, as
+ *		owner.
  */
 void
 compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
 				const PageRange *range, TimestampTz before)
 {
-	static const Oid more[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID};
-	const Target *target = apply->target;
-	RowSet		  set;
-	char		 *nulls;
-	Datum		 *values;
+	char  *nulls;
+	Datum *values = compare_values(apply, rows, range, before, &nulls);
 
-	if (rows != NULL)
-		rowset_whole(rows, &set);
-	values = page_values(apply, rows ? &set : NULL, COMPARE_NMORE, &nulls);
-	values[COMPARE_BEFORE(target) - 1] = TimestampTzGetDatum(before);
-	values[COMPARE_HISTORY(target) - 1] = TimestampTzGetDatum(apply->sync->history_from);
-	if (range != NULL)
-	{
-		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
-		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
-	}
-	else
-		nulls[COMPARE_LOW(target) - 1] = nulls[COMPARE_HIGH(target) - 1] = 'n';
-	statement_execute(apply, statement_get(apply, sql, kind, COMPARE_NMORE, more), values, nulls);
+	statement_execute(apply, statement_get(apply, sql, kind, COMPARE_NMORE, more_types), values, nulls);
+}
+
+/* The same of a query without a page whose result is larger than memory. */
+Portal
+compare_cursor(Apply *apply, const char *sql, TimestampTz before)
+{
+	Statement *statement = statement_get(apply, sql, PLAN_FREELY, COMPARE_NMORE, more_types);
+	char	  *nulls;
+	Datum	  *values = compare_values(apply, NULL, NULL, before, &nulls);
+
+	return SPI_cursor_open_with_args(NULL, sql, statement->nargs, statement->types, values, nulls,
+									 true, CURSOR_OPT_NO_SCROLL);
 }

@@ -23,15 +23,16 @@ extern int	stable_texts_begin(void);
 extern void stable_texts_end(int level);
 
 /* " AND ...": rows t of the sync's scope, in the range, not deleted. */
-extern void sql_scope(StringInfo sql, const Apply *apply);
-extern void sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low);
+extern void	 sql_scope(StringInfo sql, Apply *apply);
+extern void	 sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low);
 extern char *sql_bound_value(const TargetColumn *column, int parameter, int at);
-extern const TargetColumn *compare_ordered_column(const Target *target, const PageRange *range,
-												  int at);
-extern void sql_in_range(StringInfo sql, const Apply *apply, const PageRange *range);
-extern void sql_not_in_page(StringInfo sql, const Target *target);
-extern void sql_same_key(StringInfo sql, const Target *target);
+extern const TargetColumn *compare_ordered_column(const Target *target, const PageRange *range, int at);
+extern void				   sql_in_range(StringInfo sql, Apply *apply, const PageRange *range);
+extern void				   sql_not_in_page(StringInfo sql, const Target *target);
+extern void				   sql_same_key(StringInfo sql, const Target *target);
 extern void compare_execute(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
 							const PageRange *range, TimestampTz before);
+
+extern Portal compare_cursor(Apply *apply, const char *sql, TimestampTz before);
 
 #endif /* MAKINI_SYNC_COMPARE_H */

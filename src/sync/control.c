@@ -28,6 +28,7 @@
 #include "sync/json_member.h"
 #include "sync/run.h"
 #include "sync/target.h"
+#include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_pause_sync);
 PG_FUNCTION_INFO_V1(makini_resume_sync);
@@ -119,6 +120,7 @@ makini_resume_sync(PG_FUNCTION_ARGS)
 	Sync *sync = visible_sync(PG_GETARG_INT64(0));
 
 	sync_check_home(sync);
+	worker_wake_at_commit();
 	PG_RETURN_BOOL(
 		about_sync("UPDATE makini._sync s SET enabled = true, consecutive_failures = 0,"
 				   " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END,"
@@ -227,6 +229,8 @@ control_begin_anew(Sync *sync, ResetWay way)
 			   " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END"
 			   " WHERE sync_id = $1",
 			   sync->sync_id);
+
+	worker_wake_at_commit();
 
 	/* A load of everything is no different from the first one, except that it deletes. */
 	if (way == RESET_RECONCILE)

@@ -104,26 +104,23 @@ same_account(Oid one, Oid other)
 
 /* Feeds with one flag take rows from one another. */
 static void
-check_flag(const NewDrain *drain, int64 sync_id, Oid source, const char *source_name)
+check_flag(const NewDrain *drain, int64 sync_id, const char *source, Oid serverid, const char *name)
 {
-	const Connector *connector;
-	const Entity	*entity;
-	const char		*flag;
+	const Entity *entity;
 
-	if (get_rel_relkind(source) != RELKIND_FOREIGN_TABLE)
+	if (connector_of_server(serverid) != drain->connector ||
+		!same_account(drain->table->serverid, serverid))
 		return;
-	entity = feed_of_table(source, &connector);
-	if (connector != drain->connector ||
-		!same_account(drain->table->serverid, GetForeignTable(source)->serverid))
-		return;
-	flag = connector->feed_flag(entity);
-	if (strcmp(flag, drain->connector->feed_flag(drain->entity)) != 0)
+	entity = connector_find_entity(drain->connector, name);
+	if (entity == NULL ||
+		strcmp(drain->connector->feed_flag(entity), drain->connector->feed_flag(drain->entity)) != 0)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("drain " INT64_FORMAT " of %s takes the same rows", sync_id, source_name),
+			 errmsg("drain " INT64_FORMAT " of %s takes the same rows", sync_id, source),
 			 errdetail("The remote side marks a row as handed out for whoever asks first; each of the two would miss what the other got."),
-			 errhint("Drain one of the two, or drop the other with SELECT makini.drop_sync(" INT64_FORMAT ").",
+			 errhint("Drain one of the two, or drop the other with SELECT makini.drop_sync(" INT64_FORMAT
+					 ").",
 					 sync_id)));
 }
 
@@ -135,8 +132,10 @@ check_flags(const NewDrain *drain)
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute("LOCK TABLE makini._drain_target IN SHARE ROW EXCLUSIVE MODE", false, 0);
-	SPI_execute("SELECT sync_id, source_oid, source FROM makini._sync"
-				" WHERE mode = 'drain' AND home = makini._home()",
+	SPI_execute("SELECT s.sync_id, s.source, v.server_oid, t.entity FROM makini._sync s"
+				" JOIN makini._drain_target t ON t.sync_id = s.sync_id AND t.target_oid = s.target_oid"
+				" JOIN makini._server v ON v.connection_id = s.connection_id"
+				" WHERE s.home = makini._home()",
 				false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -145,8 +144,9 @@ check_flags(const NewDrain *drain)
 		bool	  isnull;
 
 		check_flag(drain, DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull)),
-				   DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull)),
-				   SPI_getvalue(tuple, desc, 3));
+				   SPI_getvalue(tuple, desc, 2),
+				   DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull)),
+				   SPI_getvalue(tuple, desc, 4));
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -171,7 +171,8 @@ append_own_columns(StringInfo sql, const Table *table)
 		if (!attr->attisdropped)
 			appendStringInfo(sql, "%s %s, ", quote_identifier(NameStr(attr->attname)),
 							 format_type_extended(attr->atttypid, attr->atttypmod,
-												  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
 	}
 	table_close(rel, NoLock);
 }
@@ -188,7 +189,8 @@ append_child_columns(StringInfo sql, const NewDrain *drain, const Entity *entity
 	{
 		DiscoveredColumn *column = lfirst(lc);
 
-		appendStringInfo(sql, "%s %s, ", quote_identifier(imported_name(column)), imported_type(column));
+		appendStringInfo(sql, "%s %s, ", quote_identifier(imported_name(column)),
+						 imported_type(column));
 	}
 }
 
@@ -242,7 +244,8 @@ check_unused(Oid relid, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("sync " INT64_FORMAT " writes to %s already",
-						DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)),
+						DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+													&isnull)),
 						name),
 				 errhint("Drain into another schema.")));
 	SPI_finish();
@@ -343,8 +346,8 @@ key_names(const NewDrain *drain)
 static Jsonb *
 stored_options(Jsonb *options, const char *acknowledge, const char *refuse)
 {
-	char *more = psprintf("{\"start\": false, \"acknowledge\": \"%s\", \"refuse\": \"%s\"}", acknowledge,
-						  refuse);
+	char *more = psprintf("{\"start\": false, \"acknowledge\": \"%s\", \"refuse\": \"%s\"}",
+						  acknowledge, refuse);
 
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(options),
 											  DirectFunctionCall1(jsonb_in, CStringGetDatum(more))));

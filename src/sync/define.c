@@ -29,6 +29,7 @@
 #include "makini.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
+#include "sync/worker.h"
 
 /* How much of a document's history is wanted where nobody says so. */
 #define HISTORY_OF_DOCUMENTS "90 days"
@@ -146,44 +147,11 @@ define_target_name(const char *target)
  * ---------------------------------------------------------------------
  */
 
-static void
-raise_schedule(const char *schedule)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid schedule: \"%s\"", schedule),
-			 errhint("Give an interval of at least 10 seconds, such as 15 min, a cron text of five fields, such as 30 6 * * 1-5, or NULL for by hand.")));
-}
-
-static bool
-looks_like_cron(const char *text)
-{
-	int fields = 0;
-
-	for (const char *c = text; *c != '\0'; c++)
-	{
-		if (*c != ' ' && (c == text || c[-1] == ' '))
-			fields++;
-		if (strchr("0123456789*,-/ ", *c) == NULL &&
-			strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == 0)
-			return false;
-	}
-	return fields == 5;
-}
-
 void
 define_check_schedule(const char *schedule)
 {
-	Interval  ten = {.time = 10 * USECS_PER_SEC};
-	Interval *interval;
-
-	if (schedule == NULL || looks_like_cron(schedule))
-		return;
-	if (schedule[strspn(schedule, " ")] == '\0' || strpbrk(schedule, "*") != NULL)
-		raise_schedule(schedule);
-	interval = interval_of_text(schedule, "schedule");
-	if (DatumGetBool(
-			DirectFunctionCall2(interval_lt, IntervalPGetDatum(interval), IntervalPGetDatum(&ten))))
-		raise_schedule(schedule);
+	if (schedule != NULL)
+		schedule_check(schedule);
 }
 
 static void
@@ -223,22 +191,14 @@ check_mode(const char *mode)
 	enum_check(mode, "incremental|full", "mode");
 }
 
-/* "18:00-06:00": two times of day. */
 static void
-check_span(const char *span)
+check_hours(const char *span)
 {
-	int hours[2];
-	int minutes[2];
-	int end = 0;
+	TimestampTz opens;
+	TimestampTz closes;
 
-	if (sscanf(span, "%2d:%2d-%2d:%2d%n", &hours[0], &minutes[0], &hours[1], &minutes[1], &end) == 4 &&
-		span[end] == '\0' && hours[0] >= 0 && hours[0] < 24 && hours[1] >= 0 && hours[1] <= 24 &&
-		minutes[0] >= 0 && minutes[0] < 60 && minutes[1] >= 0 && minutes[1] < 60)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for \"%s\": \"%s\"", "backfill_between", span),
-			 errhint("Give two times of day, as in 18:00-06:00.")));
+	if (span != NULL)
+		(void) schedule_in_hours(span, GetCurrentTimestamp(), &opens, &closes);
 }
 
 static void
@@ -283,8 +243,6 @@ check_constants(Jsonb *constants)
 void
 define_check_arguments(const Definition *definition)
 {
-	char *span;
-
 	define_check_schedule(definition->schedule);
 	check_window(definition->initial_window);
 	check_mode(definition->mode);
@@ -294,9 +252,7 @@ define_check_arguments(const Definition *definition)
 	define_check_names(definition->key, "key");
 	check_constants(definition->constants);
 	members_check(definition->options, sync_option_defs, "option", "options");
-	span = member_text(definition->options, "backfill_between");
-	if (span != NULL)
-		check_span(span);
+	check_hours(member_text(definition->options, "backfill_between"));
 }
 
 /* ---------------------------------------------------------------------

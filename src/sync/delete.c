@@ -35,8 +35,8 @@ sql_delete(StringInfo sql, const Apply *apply)
 	const Target *target = apply->target;
 
 	if (apply->sync->deletes == DELETES_SOFT)
-		appendStringInfo(sql, "UPDATE %s AS t SET _deleted_at = $%d, _synced_at = $%d", target->name,
-						 PAGE_CLOCK(target) + 1, PAGE_CLOCK(target) + 1);
+		appendStringInfo(sql, "UPDATE %s AS t SET _deleted_at = $%d, _synced_at = $%d",
+						 target->name, PAGE_CLOCK(target) + 1, PAGE_CLOCK(target) + 1);
 	else
 		appendStringInfo(sql, "DELETE FROM %s AS t", target->name);
 }
@@ -68,7 +68,11 @@ find_column(const Target *target, const char *name)
 static bool
 fits(const TargetColumn *column, const char *text)
 {
-	size_t len = strlen(text);
+	size_t len;
+
+	if (*text == '-')
+		text++;
+	len = strlen(text);
 
 	switch (getBaseType(column->type))
 	{
@@ -101,8 +105,7 @@ text_array(List *texts)
 
 	foreach(lc, texts)
 		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(
-		construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Run a statement whose one more argument is a list of texts. */

@@ -101,7 +101,7 @@ missing_sql(const Apply *apply, KeyPattern pattern)
 	appendStringInfoString(&sql, "SELECT ");
 	sql_key_object(&sql, apply->target, true);
 	appendStringInfoString(&sql, " FROM ");
-	sql_page(&sql, apply->target);
+	sql_key_page(&sql, apply->target);
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ", apply->target->name);
 	sql_key_join(&sql, apply->target, pattern);
 	sql_key_any(&sql, apply->target, pattern);
@@ -289,7 +289,7 @@ compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 che
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	level = stable_texts_begin();
 	find_rows(apply, &findings, rows, apply->page_cxt);
-	if (range != NULL)
+	if (range != NULL && rows->lost == 0)
 		find_extra(apply, &findings, rows, range, apply->page_cxt);
 	stable_texts_end(level);
 	save_findings(&findings, rows, range, check_id);

@@ -40,7 +40,7 @@ raise_digest(pg_cryptohash_ctx *hash)
 }
 
 static void
-compute(Digests *digests, const CellPage *raw)
+compute(Digests *digests, const Cell *essence)
 {
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 
@@ -51,7 +51,7 @@ compute(Digests *digests, const CellPage *raw)
 		uint8 digest[PG_SHA256_DIGEST_LENGTH];
 
 		if (pg_cryptohash_init(hash) < 0 ||
-			pg_cryptohash_update(hash, (const uint8 *) raw->cells[i].text, raw->cells[i].len) < 0 ||
+			pg_cryptohash_update(hash, (const uint8 *) essence[i].text, essence[i].len) < 0 ||
 			pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
 			raise_digest(hash);
 		memcpy(digests->digests[i].data, digest, UUID_LEN);
@@ -74,8 +74,7 @@ put_arrays(const Digests *digests, const bool *landed, Datum *values)
 		uuids[n] = UUIDPGetDatum(&digests->digests[i]);
 		ids[n++] = Int64GetDatum(digests->row_ids[i]);
 	}
-	values[2] =
-		PointerGetDatum(construct_array(uuids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	values[2] = PointerGetDatum(construct_array(uuids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
 	values[3] = PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
@@ -102,16 +101,16 @@ execute(const Drain *drain, const char *statement, const Digests *digests, const
 	" FROM unnest($3, $4) WITH ORDINALITY AS u(digest, row_id, place)"
 
 Digests *
-digests_find(const Drain *drain, const CellPage *raw, const int64 *row_ids, int64 *duplicates)
+digests_find(const Drain *drain, const Cell *essence, int n, const int64 *row_ids, int64 *duplicates)
 {
 	Digests		*digests = palloc(sizeof(Digests));
 	MakiniRights saved;
 
-	digests->n = raw->nrows;
+	digests->n = n;
 	digests->row_ids = row_ids;
-	digests->digests = palloc(sizeof(pg_uuid_t) * Max(1, raw->nrows));
-	memset(duplicates, 0, sizeof(int64) * raw->nrows);
-	compute(digests, raw);
+	digests->digests = palloc(sizeof(pg_uuid_t) * Max(1, n));
+	memset(duplicates, 0, sizeof(int64) * n);
+	compute(digests, essence);
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();

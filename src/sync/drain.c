@@ -128,6 +128,11 @@ note_landed(void *arg)
 			" WHERE sync_id = $1 AND answer_id = $2 AND $3::text IS NULL",
 			state->drain->answer_id, NULL);
 	execute(state,
+			"UPDATE makini._sync SET state = 'incremental', consecutive_failures = 0,"
+			" last_error_code = NULL, last_error = NULL, data_as_of = a.requested_at"
+			" FROM makini._drain_answer a WHERE _sync.sync_id = $1 AND a.answer_id = $2 AND $3::text IS NULL",
+			state->drain->answer_id, NULL);
+	execute(state,
 			"UPDATE makini._drain_answer SET resolved_at = clock_timestamp(), resolution = $3"
 			" WHERE sync_id = $1 AND answer_id < $2 AND redelivers"
 			" AND torn_at IS NOT NULL AND resolved_at IS NULL",
@@ -184,15 +189,16 @@ append_member(StringInfo out, const char *name, const char *value)
 static char *
 lost_message(const Draining *state)
 {
-	return psprintf("feed \"%s\" handed out rows that did not arrive: %s", state->drain->entity->name,
-					state->reason);
+	return psprintf("feed \"%s\" handed out rows that did not arrive: %s",
+					state->drain->entity->name, state->reason);
 }
 
 static char *
 lost_hint(const Draining *state)
 {
 	return psprintf("Rows handed out between %s and %s may be lost. Have an operator of the remote side send "
-					"them again, then note it with SELECT makini.resolve_drain(" INT64_FORMAT ", 'resent').",
+					"them again, then note it with SELECT makini.resolve_drain(" INT64_FORMAT
+					", 'resent').",
 					state->window_from, state->window_to, state->run->sync->sync_id);
 }
 
@@ -203,7 +209,7 @@ raise_lost(const Draining *state)
 	StringInfoData data;
 	const Sync	  *sync = state->run->sync;
 	bool		   raised;
-	Event		   event = {.type = "system.error", .connection = &sync->connection, .owner = sync->owner};
+	Event event = {.type = "system.error", .connection = &sync->connection, .owner = sync->owner};
 
 	initStringInfo(&data);
 	append_member(&data, "component", "drain");
@@ -259,8 +265,7 @@ tear(void *arg)
 	last = result_int64(0, 3, &isnull);
 	marked = !isnull;
 	state->rows = result_int64(0, 4, &isnull);
-	redelivers =
-		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &isnull));
+	redelivers = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &isnull));
 	state->window_from = MemoryContextStrdup(caller, result_text(6));
 	state->window_to = MemoryContextStrdup(caller, result_text(7));
 	SPI_finish();
@@ -284,10 +289,10 @@ tear_for(Draining *state, ErrorData *error)
 	run_commit();
 	if (trouble != NULL)
 		return error;
-	error->detail =
-		psprintf("%s%sThe answer broke off; " INT64_FORMAT " rows of it have landed and are not acknowledged.",
-				 error->detail != NULL ? error->detail : "", error->detail != NULL ? " " : "",
-				 state->rows);
+	error->detail = psprintf("%s%sThe answer broke off; " INT64_FORMAT
+							 " rows of it have landed and are not acknowledged.",
+							 error->detail != NULL ? error->detail : "",
+							 error->detail != NULL ? " " : "", state->rows);
 	if (!state->drain->redelivers)
 		error->hint = lost_hint(state);
 	return error;
@@ -379,8 +384,7 @@ open_feed(void *arg)
 {
 	Draining *state = arg;
 
-	state->feed =
-		state->run->conn->connector->feed_open(state->run->conn, state->drain->entity);
+	state->feed = state->run->conn->connector->feed_open(state->run->conn, state->drain->entity);
 }
 
 static void

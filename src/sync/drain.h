@@ -11,6 +11,7 @@
  *	drain_target.c	a drain as it stands, and the tables it fills
  *	drain.c			a run from beginning to end, and what breaks off in it
  *	land.c			rows of a feed into its tables
+ *	retry_drain.c	rows that were rejected, once more
  *	digest.c		rows that came before
  *	owed.c			acknowledgements
  *
@@ -20,6 +21,8 @@
 #define MAKINI_DRAIN_H
 
 #include "postgres.h"
+
+#include "utils/array.h"
 
 #include "sync/run.h"
 
@@ -99,6 +102,23 @@ extern void drain_check_target(Relation rel, bool child, Oid role);
  */
 extern void land_batch(Drain *drain, FeedBatch *batch);
 
+/*
+ * land_again
+ *		Land a row that was rejected, by the id it was given then; ack is what
+ *		has become of its acknowledgement.  NULL when it went well, else the
+ *		reason.
+ */
+extern const char *land_again(Drain *drain, FeedBatch *batch, int64 row_id, const char *ack);
+
+/* ---- retry_drain.c ---- */
+
+/*
+ * drain_retry
+ *		Land rejected rows of a drain (all, or those with these ids) once more, as
+ *		they were sent; gives how many are settled.
+ */
+extern int64 drain_retry(Sync *sync, ArrayType *ids);
+
 /* ---- digest.c ---- */
 
 typedef struct Digests Digests;
@@ -108,7 +128,7 @@ typedef struct Digests Digests;
  *		Which rows came before: duplicates[i] is the row that it was landed as
  *		first, 0 where it is new.
  */
-extern Digests *digests_find(const Drain *drain, const CellPage *raw, const int64 *row_ids,
+extern Digests *digests_find(const Drain *drain, const Cell *essence, int n, const int64 *row_ids,
 							 int64 *duplicates);
 
 /* digests_keep: remember the rows that were landed. */

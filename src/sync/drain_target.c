@@ -36,9 +36,12 @@ typedef struct MarkColumn
 } MarkColumn;
 
 static const MarkColumn marks[] = {
-	{"_row_id", INT8OID, false}, {"_parent_row_id", INT8OID, true},
-	{"_received_at", TIMESTAMPTZOID, false}, {"_run_id", INT8OID, false},
-	{"_ack", TEXTOID, false},	 {"_duplicate_of", INT8OID, false},
+	{"_row_id", INT8OID, false},
+	{"_parent_row_id", INT8OID, true},
+	{"_received_at", TIMESTAMPTZOID, false},
+	{"_run_id", INT8OID, false},
+	{"_ack", TEXTOID, false},
+	{"_duplicate_of", INT8OID, false},
 	{"_raw", JSONBOID, false},
 };
 
@@ -170,7 +173,7 @@ open_columns(DrainTarget *target, Relation rel, const Table *source, Connection 
 
 		target->types[i] = written ? value_type(rel, attr) : TEXTOID;
 		target->columns[i] = written ? name : NULL;
-		decode[i] = (DecodeColumn) {
+		decode[i] = (DecodeColumn){
 			.slot = i,
 			.type = target->types[i],
 			.typmod = -1,

@@ -21,6 +21,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -56,7 +57,10 @@ note_change(int64 sync_id, const char *column, const char *change)
 	return noted;
 }
 
-/* Forget what was noted of columns that are as they should be. */
+/*
+ * Forget what was noted of columns that are as they should be, and of those that
+ * the sync does not read any more.
+ */
 static void
 forget_changes(int64 sync_id, const List *columns)
 {
@@ -73,8 +77,11 @@ forget_changes(int64 sync_id, const List *columns)
 		construct_array(names, list_length(columns), TEXTOID, -1, false, TYPALIGN_INT));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._drift WHERE sync_id = $1 AND column_name::text = ANY ($2)"
-						  " AND change <> 'removed'",
+	SPI_execute_with_args("DELETE FROM makini._drift d USING makini._sync s"
+						  " WHERE d.sync_id = $1 AND s.sync_id = $1 AND d.change <> 'removed'"
+						  " AND (d.column_name::text = ANY ($2) OR NOT d.column_name = ANY (s.columns)"
+						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a"
+						  " WHERE a.attrelid = s.source_oid AND a.attname = d.column_name))",
 						  lengthof(types), types, values, NULL, false, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -172,10 +179,12 @@ add_column(Reconciliation *pass, const SelectedColumn *column)
 	char	  *statement;
 	ErrorData *error;
 
-	if (!pass->may_alter)
+	if (!pass->may_alter || has_foreign_parts(target))
 		return false;
 	statement = psprintf("ALTER TABLE %s ADD COLUMN %s %s", relation_full_name(target),
-						 quote_identifier(column->name), type_sql(column));
+						 quote_identifier(column->name),
+						 format_type_extended(column->type, column->typmod,
+											  FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_TYPEMOD_GIVEN));
 	error = alter_relation(statement, relation_owner(target));
 	if (error == NULL)
 		return true;
@@ -267,7 +276,7 @@ place_columns(Reconciliation *pass, bool may_alter)
 
 	if (!OidIsValid(owner) || !makini_may_become(pass->sync->owner, owner))
 		return false;
-	pass->may_alter = may_alter && !has_foreign_parts(pass->sync->target);
+	pass->may_alter = may_alter;
 	pass->has_extra = SearchSysCacheExistsAttName(pass->sync->target, "_extra");
 	foreach(lc, pass->source->selected)
 		place_column(pass, lfirst(lc));
@@ -344,13 +353,77 @@ unknown_columns(const Sync *sync, const SyncSource *source, const ErrorData *err
 	return found;
 }
 
+/* Asking the account which columns of an entity the role can read. */
+typedef struct Probing
+{
+	Connection		*conn;
+	const Entity	*entity;
+	DiscoveredTable *found;
+} Probing;
+
+static void
+probe_step(void *arg)
+{
+	Probing		 *probing = arg;
+	ImportRequest request = {.custom_fields = true, .probe = true};
+
+	/* the network is waited for: with nothing held */
+	InvalidateCatalogSnapshot();
+	request.entities = list_make1(unconstify(Entity *, probing->entity));
+	probing->found = linitial(probing->conn->connector->discover(probing->conn, &request));
+}
+
+static bool
+is_left_out(const DiscoveredTable *found, const SourceColumn *column)
+{
+	ListCell *lc;
+
+	foreach(lc, found->left_out)
+	{
+		if (pg_strcasecmp(lfirst(lc), column->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The selected columns that the source refuses without saying so: one of them is
+ * enough for NetSuite to fail, or to call the whole query unsupported.
+ */
+static List *
+refused_columns(const Sync *sync, const SyncSource *source, Connection *conn, const ErrorData *error)
+{
+	Probing	  probing = {.conn = conn, .entity = source->table->source->catalogue};
+	List	 *found = NIL;
+	ListCell *lc;
+
+	if (error->sqlerrcode != ERRCODE_FDW_ERROR || conn == NULL || probing.entity == NULL ||
+		conn->connector->discovers_locally)
+		return NIL;
+	if (run_attempt(probe_step, &probing) != NULL || probing.found->refused != NULL)
+		return NIL;
+	foreach(lc, source->selected)
+	{
+		SelectedColumn *column = lfirst(lc);
+
+		if (!is_left_out(probing.found, column->remote))
+			continue;
+		if (is_needed(sync, source, column))
+			return NIL;
+		found = lappend(found, column);
+	}
+	return found;
+}
+
 bool
-drift_left_out(Sync *sync, const SyncSource *source, const ErrorData *error)
+drift_left_out(Sync *sync, const SyncSource *source, Connection *conn, const ErrorData *error)
 {
 	List	 *found = unknown_columns(sync, source, error);
 	List	 *changes = NIL;
 	ListCell *lc;
 
+	if (found == NIL)
+		found = refused_columns(sync, source, conn, error);
 	if (found == NIL)
 		return false;
 	foreach(lc, found)

@@ -4,7 +4,7 @@
  *		Columns that come and go at a source while it is being synced, and
  *		rows that are fetched once more by their keys.
  *
- * drift.c looks at the columns, refresh.c does so on demand; refetch.c asks
+ * drift.c looks at the columns, refresh.c and look.c do so on demand; refetch.c asks
  * for single rows; verify.c and rejected.c use it.
  *
  *-------------------------------------------------------------------------
@@ -40,13 +40,15 @@ extern void drift_narrow(const Sync *sync, SyncSource *source);
 /*
  * drift_left_out
  *		Is this error about one of the selected columns, that the source does not
- *		know (any more)?  Then it is put on the sync's left_out (in its row and in
+ *		know (any more)?  Where it names none, the source is asked with conn (or
+ *		NULL) which of them it refuses.  Then it is put on the sync's left_out (in its row and in
  *		*sync, which must live in CurrentMemoryContext), schema.changed is raised,
  *		and true says: source_open() once more, and go on.  What the target has of
  *		it stays.  False for a column that the sync can't do without (key, cursor)
  *		and for any other error.  Call it after what failed was undone.
  */
-extern bool drift_left_out(Sync *sync, const SyncSource *source, const ErrorData *error);
+extern bool drift_left_out(Sync *sync, const SyncSource *source, Connection *conn,
+						   const ErrorData *error);
 
 /*
  * drift_try_again
@@ -84,6 +86,9 @@ extern List *refetch_apply(Sync *sync, SyncSource *source, List *keys, bool dele
 /* A check begins and ends; what lies between is compare_verify's. */
 extern int64 verify_open(int64 sync_id);
 extern void	 verify_close(int64 check_id);
+
+/* The check begins anew: what it has found so far is void. */
+extern void verify_forget(int64 check_id);
 
 /* ---- rejected.c ---- */
 

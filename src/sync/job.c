@@ -213,10 +213,10 @@ put_job(int64 sync_id, const char *lane, TimestampTz due)
 						  3, types, values, NULL, false, 0);
 }
 
-/* Enabled, at home here, and its connection not paused. */
+/* Enabled, at home here, and not waiting for its connection. */
 #define MAY_RUN                                                                                    \
-	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._connection c"      \
-	" WHERE c.connection_id = s.connection_id AND c.lifecycle = 'paused')"
+	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._sync_waiting w"    \
+	" WHERE w.sync_id = s.sync_id)"
 
 /* Row i of SPI_tuptable, as job_queue_due() asks for it. */
 static void

@@ -46,6 +46,7 @@ typedef struct Landing
 	const char	**reasons; /* of the feed's own rows that were rejected */
 	const char	**reason_columns;
 	int			  low, high; /* what is being tried: rows from low, below high */
+	const char	 *ack;		 /* how the rows begin */
 } Landing;
 
 /* What the arguments of an insert are, before the arrays of the columns. */
@@ -97,10 +98,10 @@ take_row_ids(const DrainTarget *target, int64 *row_ids, int n)
 static int64 *
 children_of(const DrainTarget *target, int64 parent, int *n)
 {
-	Oid	   types[1] = {INT8OID};
-	Datum  values[1] = {Int64GetDatum(parent)};
-	char  *statement = psprintf("SELECT _row_id FROM %s WHERE _parent_row_id = $1 ORDER BY _row_id",
-								target->name);
+	Oid	  types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum(parent)};
+	char *statement =
+		psprintf("SELECT _row_id FROM %s WHERE _parent_row_id = $1 ORDER BY _row_id", target->name);
 	int64 *ids;
 	bool   isnull;
 
@@ -173,8 +174,8 @@ insert_statement(const DrainTarget *target)
 		appendStringInfo(&names, ", c%d", n);
 		n++;
 	}
-	appendStringInfo(&sql, ") OVERRIDING SYSTEM VALUE SELECT %s FROM unnest(%s) AS u(%s)", values.data,
-					 arrays.data, names.data);
+	appendStringInfo(&sql, ") OVERRIDING SYSTEM VALUE SELECT %s FROM unnest(%s) AS u(%s)",
+					 values.data, arrays.data, names.data);
 	return sql.data;
 }
 
@@ -200,8 +201,7 @@ int64_array(const int64 *numbers, int n)
 
 	for (int i = 0; i < n; i++)
 		values[i] = Int64GetDatum(numbers[i]);
-	return PointerGetDatum(
-		construct_array(values, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_array(values, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* The first arguments of an insert of rows from low, below high, of a part. */
@@ -219,8 +219,9 @@ put_marks(const Landing *landing, int part, int low, int high, Oid *types, Datum
 		if (part > 0)
 			parents[i] = landing->row_ids[0][landing->batch->parts[part].parents[low + i]];
 		else
-			raw[i] = PointerGetDatum(cstring_to_text_with_len(landing->batch->raw.cells[low + i].text,
-															  landing->batch->raw.cells[low + i].len));
+			raw[i] =
+				PointerGetDatum(cstring_to_text_with_len(landing->batch->raw.cells[low + i].text,
+														 landing->batch->raw.cells[low + i].len));
 		nulls[i] = part > 0;
 	}
 	types[INSERT_RECEIVED_AT] = TIMESTAMPTZOID;
@@ -228,7 +229,7 @@ put_marks(const Landing *landing, int part, int low, int high, Oid *types, Datum
 	types[INSERT_RUN_ID] = INT8OID;
 	values[INSERT_RUN_ID] = Int64GetDatum(landing->drain->run->run_id);
 	types[INSERT_ACK] = TEXTOID;
-	values[INSERT_ACK] = CStringGetTextDatum(ack_word(landing->drain));
+	values[INSERT_ACK] = CStringGetTextDatum(landing->ack);
 	types[INSERT_ROW_ID] = types[INSERT_PARENT] = types[INSERT_DUPLICATE] = INT8ARRAYOID;
 	values[INSERT_ROW_ID] = int64_array(landing->row_ids[part] + low, n);
 	values[INSERT_PARENT] = int64_array(parents, n);
@@ -441,8 +442,8 @@ data_of(const Landing *landing, int row)
 static char *
 key_of(const Landing *landing, int row)
 {
-	const Drain	  *drain = landing->drain;
-	const Cell	  *cells = &landing->batch->parts[0].page.cells[(size_t) row * drain->entity->ncolumns];
+	const Drain *drain = landing->drain;
+	const Cell *cells = &landing->batch->parts[0].page.cells[(size_t) row * drain->entity->ncolumns];
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -647,8 +648,9 @@ first_children(const FeedPart *part, int nparents)
 	return first;
 }
 
+/* row_id: of the only row, where it has one already. */
 static Landing *
-prepare(Drain *drain, FeedBatch *batch)
+prepare(Drain *drain, FeedBatch *batch, int64 row_id)
 {
 	Landing *landing = palloc0(sizeof(Landing));
 	int		 n = batch->nparts;
@@ -656,6 +658,7 @@ prepare(Drain *drain, FeedBatch *batch)
 	landing->drain = drain;
 	landing->batch = batch;
 	landing->received_at = GetCurrentTimestamp();
+	landing->ack = ack_word(drain);
 	landing->nrows = batch->parts[0].page.nrows;
 	landing->targets = palloc0(sizeof(DrainTarget *) * n);
 	landing->row_ids = palloc0(sizeof(int64 *) * n);
@@ -671,7 +674,10 @@ prepare(Drain *drain, FeedBatch *batch)
 		landing->targets[part] = target_of(drain, batch->parts[part].entity);
 		landing->row_ids[part] = palloc0(sizeof(int64) * (nrows + 1));
 		landing->duplicates[part] = palloc0(sizeof(int64) * (nrows + 1));
-		take_row_ids(landing->targets[part], landing->row_ids[part], nrows);
+		if (part > 0 || row_id == 0)
+			take_row_ids(landing->targets[part], landing->row_ids[part], nrows);
+		else
+			landing->row_ids[part][0] = row_id;
 		if (part > 0)
 			landing->first[part] = first_children(&batch->parts[part], landing->nrows);
 	}
@@ -683,9 +689,9 @@ prepare(Drain *drain, FeedBatch *batch)
 void
 land_batch(Drain *drain, FeedBatch *batch)
 {
-	Landing *landing = prepare(drain, batch);
-	Digests *digests =
-		digests_find(drain, &batch->raw, landing->row_ids[0], landing->duplicates[0]);
+	Landing *landing = prepare(drain, batch, 0);
+	Digests *digests = digests_find(drain, batch->essence, landing->nrows, landing->row_ids[0],
+									landing->duplicates[0]);
 
 	for (int part = 1; part < batch->nparts; part++)
 		find_child_duplicates(landing, part);
@@ -696,4 +702,30 @@ land_batch(Drain *drain, FeedBatch *batch)
 	note_answer(landing);
 	count_rows(landing);
 	account_save(drain->run->run_id, drain->run->load, &drain->run->counters, &drain->run->usage);
+}
+
+/*
+ * land_again
+ *		Land a row that was rejected.  NULL when it went well, else the reason.
+ */
+const char *
+land_again(Drain *drain, FeedBatch *batch, int64 row_id, const char *ack)
+{
+	Landing	  *landing = prepare(drain, batch, row_id);
+	Digests	  *digests = digests_find(drain, batch->essence, landing->nrows, landing->row_ids[0],
+									  landing->duplicates[0]);
+	ErrorData *error;
+
+	if (landing->nrows != 1 || landing->reasons[0] != NULL)
+		return landing->nrows == 1 ? landing->reasons[0] : "it is not one row";
+	landing->ack = ack;
+	landing->high = 1;
+	error = run_attempt(try_range, landing);
+	if (error != NULL && is_of_the_server(error))
+		ThrowErrorData(error);
+	if (error != NULL)
+		return reason_of(error);
+	landing->landed[0] = true;
+	digests_keep(drain, digests, landing->landed);
+	return NULL;
 }

@@ -51,6 +51,8 @@ extern int64 account_open(const Sync *sync, const Load *load);
 extern void	 account_save(int64 run_id, const Load *load, const Counters *counters,
 						  const RemoteUsage *usage);
 
+extern const char *error_name(const Sync *sync, const ErrorData *error);
+
 /*
  * account_close
  *		Say how a run ended and raise the event of it; error is NULL where it

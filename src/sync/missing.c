@@ -6,7 +6,9 @@
  * What the target has in a page's range besides the page is noted, and deleted
  * when the pass has seen all pages.  Where pages cover no range the keys that
  * were read are noted instead, and all others deleted.  Rows that were written
- * since the pass began are left alone, and those that no sync ever wrote.
+ * since the pass began are left alone, and those that no sync ever wrote; where
+ * a row of the source could not be made its key is not known, and nothing can
+ * be said about absence.
  *
  * Keys are noted as texts that no setting of the session can change.
  *
@@ -124,8 +126,8 @@ sql_written_before(StringInfo sql, const Target *target)
 {
 	appendStringInfoString(sql, "SELECT ");
 	sql_key_array(sql, target, false);
-	appendStringInfo(sql, " FROM %s AS t WHERE t._synced_at OPERATOR(pg_catalog.<) $%d", target->name,
-					 COMPARE_BEFORE(target));
+	appendStringInfo(sql, " FROM %s AS t WHERE t._synced_at OPERATOR(pg_catalog.<) $%d",
+					 target->name, COMPARE_BEFORE(target));
 }
 
 /* ---------------------------------------------------------------------
@@ -160,11 +162,12 @@ note_seen(Apply *apply, const Rows *rows)
 	StringInfoData sql;
 	List		  *keys;
 
+	apply->lost = apply->lost || rows->lost > 0;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	sql_key_array(&sql, apply->target, true);
 	appendStringInfoString(&sql, " FROM ");
-	sql_page(&sql, apply->target);
+	sql_key_page(&sql, apply->target);
 	keys = select_keys(apply, sql.data, PLAN_FREELY, rows, NULL, 0);
 	(void) private_texts(apply->sync->sync_id,
 						 "INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY
@@ -185,10 +188,10 @@ compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz
 	if (apply->target->way == WAY_MULTISET || apply->sync->deletes == DELETES_IGNORED)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
-	if (range != NULL)
-		note_missing(apply, rows, range, before);
-	else
+	if (range == NULL)
 		note_seen(apply, rows);
+	else if (rows->lost == 0)
+		note_missing(apply, rows, range, before);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }
@@ -215,8 +218,7 @@ row_of_key(const Target *target, const char *key, Datum *values, bool *isnull)
 	int	   at = 0;
 
 	deconstruct_array(DatumGetArrayTypeP(OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(key),
-														  ObjectIdGetDatum(TEXTOID),
-														  Int32GetDatum(-1))),
+														  ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1))),
 					  TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &n);
 	for (int i = 0; i < target->nsource && at < n; i++)
 	{
@@ -262,13 +264,14 @@ delete_pattern(Apply *apply, const RowSet *set, KeyPattern pattern, Written *wri
 	Oid			   more[] = {TIMESTAMPTZOID};
 	StringInfoData sql;
 	char		  *nulls;
-	Datum		  *values = page_values(apply, set, 1, &nulls);
+	Datum		  *values = page_key_values(apply, set, 1, &nulls);
 
 	initStringInfo(&sql);
 	sql_delete(&sql, apply);
 	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
-	sql_page(&sql, target);
-	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ", PAGE_NARGS(target) + 1);
+	sql_key_page(&sql, target);
+	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ",
+					 PAGE_NARGS(target) + 1);
 	sql_key_join(&sql, target, pattern);
 	sql_key_any(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
@@ -293,7 +296,7 @@ delete_rows(Apply *apply, const RowSet *set, Written *written)
 static void
 delete_keys(Apply *apply, List *keys, TimestampTz before)
 {
-	Rows   rows;
+	Rows   rows = {0};
 	RowSet set;
 
 	if (keys == NIL || apply->sync->deletes == DELETES_IGNORED)
@@ -382,10 +385,11 @@ judge_seen(Apply *apply, TimestampTz before)
 static bool
 delete_some(Apply *apply, TimestampTz before, int limit)
 {
-	List *keys = private_texts(apply->sync->sync_id,
-							   "DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
-							   " FROM makini._missing WHERE sync_id = $1 LIMIT $3)) RETURNING key::text",
-							   NIL, limit);
+	List *keys =
+		private_texts(apply->sync->sync_id,
+					  "DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
+					  " FROM makini._missing WHERE sync_id = $1 LIMIT $3)) RETURNING key::text",
+					  NIL, limit);
 
 	delete_keys(apply, keys, before);
 	return list_length(keys) >= limit;
@@ -405,7 +409,8 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 		multiset_delete(apply);
 	else if (by_seen && !apply->seen_judged && apply->sync->deletes != DELETES_IGNORED)
 	{
-		judge_seen(apply, before);
+		if (!apply->lost)
+			judge_seen(apply, before);
 		apply->seen_judged = true;
 		more = true;
 	}
@@ -417,6 +422,69 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 }
 
 /* ---------------------------------------------------------------------
+ * For a check
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * compare_seen
+ *		See sync.h.
+ */
+void
+compare_seen(Apply *apply, const Rows *rows)
+{
+	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
+
+	note_seen(apply, rows);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(apply->page_cxt);
+}
+
+/* The names of the key's columns, in the order of its texts. */
+static Datum
+key_names(const Target *target)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < target->nsource; i++)
+		if (target->columns[i].key)
+			names = lappend(names, target->columns[i].name);
+	return texts_array(names);
+}
+
+/*
+ * compare_unseen
+ *		See sync.h.
+ */
+void
+compare_unseen(Apply *apply, int64 check_id, TimestampTz before)
+{
+	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
+	Oid			  types[] = {INT8OID, INT8OID, TEXTARRAYOID};
+	Datum		  values[3];
+	MakiniRights  saved;
+
+	if (!apply->lost)
+		judge_seen(apply, before);
+	values[0] = Int64GetDatum(apply->sync->sync_id);
+	values[1] = Int64GetDatum(check_id);
+	values[2] = key_names(apply->target);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("WITH gone AS (DELETE FROM makini._missing WHERE sync_id = $1 RETURNING key),"
+						  " noted AS (INSERT INTO makini._sync_difference (check_id, key, kind)"
+						  " SELECT $2, jsonb_object($3, key), 'extra' FROM gone RETURNING 1)"
+						  " INSERT INTO makini._check_bucket (check_id, source_rows, target_rows,"
+						  " missing, extra, different) SELECT $2, 0, n, 0, n, 0"
+						  " FROM (SELECT count(*) AS n FROM noted) AS c WHERE n > 0",
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(apply->page_cxt);
+}
+
+/* ---------------------------------------------------------------------
  * Children of changed parents
  * ---------------------------------------------------------------------
  */
@@ -425,10 +493,10 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 static void
 sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent, const PageRange *range)
 {
-	appendStringInfo(sql, " AND t.%s %s ANY (ARRAY(SELECT s.c%d FROM ", quote_identifier(parent->name),
-					 sql_equality(parent->type), (int) (parent - target->columns) + 1);
-	sql_page(sql, target);
-	appendStringInfoChar(sql, ')');
+	char *type = sql_type(getBaseType(parent->type), -1);
+
+	appendStringInfo(sql, " AND t.%s %s ANY ($%d::%s[]", quote_identifier(parent->name),
+					 sql_equality(parent->type), (int) (parent - target->columns) + 1, type);
 	if (range->nlow > 0 && compare_ordered_column(target, range, 0) == parent)
 		appendStringInfo(sql, " OPERATOR(pg_catalog.||) %s",
 						 sql_bound_value(parent, COMPARE_LOW(target), 0));
@@ -436,20 +504,24 @@ sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent,
 }
 
 static List *
-find_orphans(Apply *apply, const Rows *rows, const PageRange *range, const TargetColumn *parent)
+find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent)
 {
 	const Target  *target = apply->target;
 	StringInfoData sql;
+	List		  *keys;
 
 	initStringInfo(&sql);
 	sql_written_before(&sql, target);
-	sql_of_parents(&sql, target, parent, range);
+	sql_of_parents(&sql, target, &target->columns[parent], range);
 	sql_constants(&sql, target);
 	sql_bound(&sql, target, range, true);
 	sql_bound(&sql, target, range, false);
 	sql_not_deleted(&sql, apply);
 	sql_not_in_page(&sql, target);
-	return select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, DT_NOEND);
+	apply->parent = parent;
+	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, DT_NOEND);
+	apply->parent = -1;
+	return keys;
 }
 
 /*
@@ -462,12 +534,12 @@ compare_children(Apply *apply, const Rows *rows, const PageRange *range, const c
 	const Target *target = apply->target;
 	MemoryContext old;
 
-	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET)
+	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET || rows->lost > 0)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	for (int i = 0; i < target->nsource; i++)
 		if (strcmp(target->columns[i].name, parent_column) == 0)
-			delete_keys(apply, find_orphans(apply, rows, range, &target->columns[i]), DT_NOEND);
+			delete_keys(apply, find_orphans(apply, rows, range, i), DT_NOEND);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }

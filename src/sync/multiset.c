@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -91,47 +92,41 @@ count_batch(Multiset *multiset)
 static void
 count_target(Apply *apply, Multiset *multiset)
 {
-	const Target  *target = apply->target;
 	StringInfoData sql;
 	TargetRights   saved;
 	Portal		   portal;
-	char		  *nulls;
-	Datum		  *values = page_values(apply, NULL, 0, &nulls);
-	Statement	  *statement;
-	int			   level;
+	int			   level = stable_texts_begin();
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	sql_image(&sql, target, false);
-	appendStringInfo(&sql, " FROM %s AS t WHERE true", target->name);
-	sql_constants(&sql, target);
+	sql_image(&sql, apply->target, false);
+	appendStringInfo(&sql, " FROM %s AS t WHERE true", apply->target->name);
+	sql_constants(&sql, apply->target);
 	sql_not_deleted(&sql, apply);
-	statement = statement_get(apply, sql.data, PLAN_FREELY, 0, NULL);
 	owner_begin(apply, &saved);
-	level = stable_texts_begin();
-	portal = SPI_cursor_open_with_args(NULL, sql.data, statement->nargs, statement->types, values,
-									   nulls, true, CURSOR_OPT_NO_SCROLL);
+	portal = compare_cursor(apply, sql.data, 0);
 	do
 	{
+		CHECK_FOR_INTERRUPTS();
 		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
 		count_batch(multiset);
+		SPI_freetuptable(SPI_tuptable);
 	} while (SPI_processed > 0);
 	SPI_cursor_close(portal);
-	stable_texts_end(level);
 	owner_end(&saved);
+	stable_texts_end(level);
 }
 
 static Multiset *
 multiset_of(Apply *apply)
 {
-	HASHCTL ctl = {.keysize = IMAGE_SIZE, .entrysize = sizeof(ImageCount), .hcxt = apply->cxt};
+	HASHCTL	  ctl = {.keysize = IMAGE_SIZE, .entrysize = sizeof(ImageCount), .hcxt = apply->cxt};
 	Multiset *multiset;
 
 	if (apply->multiset != NULL)
 		return apply->multiset;
 	multiset = MemoryContextAlloc(apply->cxt, sizeof(Multiset));
-	multiset->counts =
-		hash_create("makini rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	multiset->counts = hash_create("makini rows", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	count_target(apply, multiset);
 	apply->multiset = multiset;
 	return multiset;
@@ -158,8 +153,8 @@ find_lacking(Apply *apply, const RowSet *page, RowSet *lacking)
 	sql_image(&sql, apply->target, true);
 	appendStringInfoString(&sql, " FROM ");
 	sql_page(&sql, apply->target);
-	owner_begin(apply, &saved);
 	level = stable_texts_begin();
+	owner_begin(apply, &saved);
 	statement_execute(apply, statement_get(apply, sql.data, PLAN_FREELY, 0, NULL), values, nulls);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -170,8 +165,8 @@ find_lacking(Apply *apply, const RowSet *page, RowSet *lacking)
 		count->target++;
 		lacking->at[lacking->n++] = page->at[i];
 	}
-	stable_texts_end(level);
 	owner_end(&saved);
+	stable_texts_end(level);
 }
 
 static void
@@ -200,6 +195,7 @@ multiset_write(Apply *apply, const Rows *rows)
 
 	for (int i = 0; i < rows->n; i++)
 		page.at[i] = i;
+	apply->lost = apply->lost || rows->lost > 0;
 	find_lacking(apply, &page, &lacking);
 	apply->counters->unchanged += rows->n - lacking.n;
 	rows_write(apply, &lacking, insert_rows);
@@ -230,26 +226,27 @@ delete_surplus(Apply *apply, List *images, List *numbers)
 	}
 	values[PAGE_NARGS(target)] =
 		PointerGetDatum(construct_array(elems, n, BYTEAOID, -1, false, TYPALIGN_INT));
-	values[PAGE_NARGS(target) + 1] = PointerGetDatum(
-		construct_array(elems + n, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[PAGE_NARGS(target) + 1] =
+		PointerGetDatum(construct_array(elems + n, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	initStringInfo(&sql);
 	sql_delete(&sql, apply);
-	appendStringInfo(&sql, " WHERE (t.tableoid, t.ctid) IN (SELECT c.part, c.row FROM (SELECT"
-						   " t.tableoid AS part, t.ctid AS row, i.n,"
-						   " pg_catalog.row_number() OVER (PARTITION BY i.image) AS copy"
-						   " FROM %s AS t JOIN unnest($%d, $%d) AS i(image, n) ON i.image OPERATOR(pg_catalog.=) ",
+	appendStringInfo(&sql,
+					 " WHERE (t.tableoid, t.ctid) IN (SELECT c.part, c.row FROM (SELECT"
+					 " t.tableoid AS part, t.ctid AS row, i.n,"
+					 " pg_catalog.row_number() OVER (PARTITION BY i.image) AS copy"
+					 " FROM %s AS t JOIN unnest($%d, $%d) AS i(image, n) ON i.image OPERATOR(pg_catalog.=) ",
 					 target->name, PAGE_NARGS(target) + 1, PAGE_NARGS(target) + 2);
 	sql_image(&sql, target, false);
 	appendStringInfoString(&sql, " WHERE true");
 	sql_constants(&sql, target);
 	sql_not_deleted(&sql, apply);
 	appendStringInfoString(&sql, ") AS c WHERE c.copy OPERATOR(pg_catalog.<=) c.n)");
-	owner_begin(apply, &saved);
 	level = stable_texts_begin();
+	owner_begin(apply, &saved);
 	statement_execute(apply, statement_get(apply, sql.data, PLAN_FREELY, 2, more), values, nulls);
 	apply->counters->deleted += SPI_processed;
-	stable_texts_end(level);
 	owner_end(&saved);
+	stable_texts_end(level);
 }
 
 /*
@@ -264,7 +261,7 @@ multiset_delete(Apply *apply)
 	List		   *images = NIL;
 	List		   *numbers = NIL;
 
-	if (apply->sync->deletes == DELETES_IGNORED)
+	if (apply->sync->deletes == DELETES_IGNORED || apply->lost)
 		return;
 	hash_seq_init(&scan, multiset_of(apply)->counts);
 	while ((count = hash_seq_search(&scan)) != NULL)

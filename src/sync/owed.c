@@ -32,6 +32,7 @@
 #include "sync/control.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
+#include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_acknowledge);
 PG_FUNCTION_INFO_V1(makini_resolve_drain);
@@ -44,7 +45,7 @@ typedef struct Chunk
 {
 	Drain			*drain;
 	MemoryContext	 cxt;
-	int64			 after; /* only keys whose hash is above this */
+	int64			 after;	  /* only keys whose hash is above this */
 	bool			 blocked; /* some may have to wait for others of their key */
 	int64			 answer;  /* only those of this answer, 0: all */
 	int				 n;
@@ -68,8 +69,9 @@ hash_of_key(char **key, int n)
 	{
 		const char *text = key[i] != NULL ? key[i] : "";
 
-		hash = hash_combine64(hash, DatumGetUInt64(hash_any_extended((const unsigned char *) text,
-																	  (int) strlen(text), i)));
+		hash = hash_combine64(hash,
+							  DatumGetUInt64(hash_any_extended((const unsigned char *) text,
+															   (int) strlen(text), i)));
 	}
 	return (int64) hash;
 }
@@ -111,16 +113,16 @@ key_text(char **key, int n)
 void
 owed_insert(const Drain *drain, const OwedRow *rows, int n)
 {
-	Oid	  types[] = {INT8OID, INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID,
-					 TEXTARRAYOID};
-	Datum values[lengthof(types)];
-	Datum *ids = palloc(sizeof(Datum) * Max(1, n));
-	Datum *keys = palloc(sizeof(Datum) * Max(1, n));
-	Datum *hashes = palloc(sizeof(Datum) * Max(1, n));
-	Datum *accepted = palloc(sizeof(Datum) * Max(1, n));
-	bool  *undecided = palloc(sizeof(bool) * Max(1, n));
-	Datum *messages = palloc(sizeof(Datum) * Max(1, n));
-	int	   lower = 1;
+	Oid			 types[] = {INT8OID,	  INT8OID,		INT8ARRAYOID, TEXTARRAYOID,
+							INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID};
+	Datum		 values[lengthof(types)];
+	Datum		*ids = palloc(sizeof(Datum) * Max(1, n));
+	Datum		*keys = palloc(sizeof(Datum) * Max(1, n));
+	Datum		*hashes = palloc(sizeof(Datum) * Max(1, n));
+	Datum		*accepted = palloc(sizeof(Datum) * Max(1, n));
+	bool		*undecided = palloc(sizeof(bool) * Max(1, n));
+	Datum		*messages = palloc(sizeof(Datum) * Max(1, n));
+	int			 lower = 1;
 	MakiniRights saved;
 
 	for (int i = 0; i < n; i++)
@@ -140,8 +142,8 @@ owed_insert(const Drain *drain, const OwedRow *rows, int n)
 	values[3] = PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
 	values[4] =
 		PointerGetDatum(construct_array(hashes, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[5] = PointerGetDatum(construct_md_array(accepted, undecided, 1, &n, &lower, BOOLOID, 1,
-												   true, TYPALIGN_CHAR));
+	values[5] = PointerGetDatum(
+		construct_md_array(accepted, undecided, 1, &n, &lower, BOOLOID, 1, true, TYPALIGN_CHAR));
 	values[6] = PointerGetDatum(construct_array(messages, n, TEXTOID, -1, false, TYPALIGN_INT));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
@@ -197,12 +199,11 @@ take_row(Chunk *chunk, uint64 row)
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &keys, &nulls, &n);
 	texts = MemoryContextAllocZero(chunk->cxt, sizeof(char *) * Max(n, chunk->drain->nkeys));
 	for (int i = 0; i < n; i++)
-		texts[i] =
-			nulls[i] ? NULL : MemoryContextStrdup(chunk->cxt, TextDatumGetCString(keys[i]));
+		texts[i] = nulls[i] ? NULL : MemoryContextStrdup(chunk->cxt, TextDatumGetCString(keys[i]));
 	acknowledgement->key = texts;
 	acknowledgement->accepted = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
-	acknowledgement->message = MemoryContextStrdup(
-		chunk->cxt, TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull)));
+	acknowledgement->message =
+		MemoryContextStrdup(chunk->cxt, TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull)));
 	chunk->after = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
 }
 
@@ -225,18 +226,17 @@ read_chunk(void *arg)
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_execute_with_args(
-		"SELECT row_id, key, bool_and(accepted) OVER same,"
-		" coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
-		" FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
-		"  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
-		"  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
-		"  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
-		"   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
-		"   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
-		"  ORDER BY o.key_hash FETCH FIRST " CHUNK " ROWS WITH TIES) AS o"
-		" WINDOW same AS (PARTITION BY key_hash, key) ORDER BY key_hash",
-		lengthof(types), types, values, NULL, true, 0);
+	SPI_execute_with_args("SELECT row_id, key, bool_and(accepted) OVER same,"
+						  " coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
+						  " FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
+						  "  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
+						  "  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
+						  "  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
+						  "   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
+						  "   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
+						  "  ORDER BY o.key_hash FETCH FIRST " CHUNK " ROWS WITH TIES) AS o"
+						  " WINDOW same AS (PARTITION BY key_hash, key) ORDER BY key_hash",
+						  lengthof(types), types, values, NULL, true, 0);
 	chunk->n = (int) SPI_processed;
 	chunk->row_ids = MemoryContextAlloc(chunk->cxt, sizeof(int64) * Max(1, chunk->n));
 	chunk->acknowledgements =
@@ -317,24 +317,23 @@ mark_rows(const Drain *drain, Datum row_ids, const char *word)
 static void
 strike_done(const Chunk *chunk)
 {
-	MakiniRights saved;
-	Oid			 types[2] = {INT8OID, INT8ARRAYOID};
-	Datum		 values[2];
-	Datum		 done[2] = {0};
+	MakiniRights  saved;
+	Oid			  types[2] = {INT8OID, INT8ARRAYOID};
+	Datum		  values[2];
+	Datum		  done[2] = {0};
 	MemoryContext caller = CurrentMemoryContext;
 
 	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
 	values[1] = ids_array(chunk, true, NULL);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(
-		"WITH taken AS (SELECT key_hash, key, max(answer_id) AS answer_id, bool_and(accepted) AS accepted"
-		"  FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2) GROUP BY key_hash, key),"
-		" gone AS (DELETE FROM makini._owed o USING taken t WHERE o.sync_id = $1"
-		"  AND o.key_hash = t.key_hash AND o.key = t.key AND o.answer_id <= t.answer_id"
-		"  RETURNING o.row_id, t.accepted)"
-		" SELECT accepted, array_agg(row_id) FROM gone GROUP BY accepted",
-		2, types, values, NULL, false, 0);
+	SPI_execute_with_args("WITH taken AS (SELECT key_hash, key, max(answer_id) AS answer_id, bool_and(accepted) AS accepted"
+						  "  FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2) GROUP BY key_hash, key),"
+						  " gone AS (DELETE FROM makini._owed o USING taken t WHERE o.sync_id = $1"
+						  "  AND o.key_hash = t.key_hash AND o.key = t.key AND o.answer_id <= t.answer_id"
+						  "  RETURNING o.row_id, t.accepted)"
+						  " SELECT accepted, array_agg(row_id) FROM gone GROUP BY accepted",
+						  2, types, values, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool  isnull;
@@ -478,7 +477,6 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 	return ids;
 }
 
-/* As if the caller had typed it: the tables belong to roles that it is a member of. */
 static void
 mark_decided(int64 sync_id, Datum row_ids)
 {
@@ -486,19 +484,22 @@ mark_decided(int64 sync_id, Datum row_ids)
 	Oid		  types[1] = {INT8ARRAYOID};
 	ListCell *lc;
 
-	SPI_connect();
 	foreach(lc, targets)
 	{
-		char *name = relation_full_name(lfirst_oid(lc));
+		Oid			 owner = relation_owner(lfirst_oid(lc));
+		char		*name = relation_full_name(lfirst_oid(lc));
+		TargetRights saved;
 
 		if (name == NULL)
 			continue;
-		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed'"
-									   " WHERE %s OPERATOR(pg_catalog.=) ANY ($1)",
-									   name, lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
+		rights_of_target(owner, &saved);
+		SPI_connect();
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed' WHERE %s = ANY ($1)", name,
+									   lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
 							  1, types, &row_ids, NULL, false, 0);
+		SPI_finish();
+		rights_of_target_restore(&saved);
 	}
-	SPI_finish();
 }
 
 static void
@@ -523,6 +524,25 @@ owned_drain(int64 sync_id)
 	return sync;
 }
 
+/* A drain with a schedule sends at once what has been decided. */
+static void
+run_soon(int64 sync_id)
+{
+	MakiniRights saved;
+	Oid			 types[1] = {INT8OID};
+	Datum		 values[1] = {Int64GetDatum(sync_id)};
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = now()"
+						  " WHERE sync_id = $1 AND enabled AND schedule IS NOT NULL",
+						  1, types, values, NULL, false, 0);
+	if (SPI_processed > 0)
+		worker_wake_at_commit();
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
 /*
  * makini_acknowledge
  *		makini.acknowledge(sync_id, row_ids, accepted, message)
@@ -540,7 +560,10 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 	sync = owned_drain(PG_GETARG_INT64(0));
 	decided = decide(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2), PG_GETARG_DATUM(3), &n);
 	if (n > 0)
+	{
 		mark_decided(sync->sync_id, decided);
+		run_soon(sync->sync_id);
+	}
 	PG_RETURN_INT64(n);
 }
 

@@ -38,14 +38,6 @@
  * ---------------------------------------------------------------------
  */
 
-static TimestampTz
-changes_from(const Run *run)
-{
-	TimestampTz from = run->load->window_from - run->sync->lookback;
-
-	return Max(from, run->sync->history_from);
-}
-
 static void
 add_phase(Window *phases, int *n, WindowKind kind, TimestampTz from, TimestampTz upto)
 {
@@ -102,10 +94,10 @@ list_phases(const Run *run, Window *phases)
 	if (load->mode != RUN_INCREMENTAL)
 		return n;
 	if (source->parent != NULL)
-		add_phase(phases, &n, WINDOW_PARENT_CHANGED, changes_from(run), 0);
+		add_phase(phases, &n, WINDOW_PARENT_CHANGED, run->changes_from, 0);
 	if (source->cursor != NULL)
 	{
-		add_phase(phases, &n, WINDOW_CHANGED, changes_from(run), 0);
+		add_phase(phases, &n, WINDOW_CHANGED, run->changes_from, 0);
 		if (source->parent == NULL && source->cursor->nullable &&
 			run->sync->swept_at + SWEEP_EVERY < load->started_at)
 			add_phase(phases, &n, WINDOW_WITHOUT_CURSOR, 0, 0);
@@ -141,8 +133,10 @@ open_query(Run *run)
 	RemoteQuery *query;
 
 	/* What an earlier run noted of a pass that begins anew is void. */
-	if (is_whole(run->load) && run->load->position == NULL)
+	if ((is_whole(run->load) || run->load->mode == RUN_VERIFY) && run->load->position == NULL)
 		compare_forget(run->sync->sync_id);
+	if (run->load->mode == RUN_VERIFY && run->load->position == NULL)
+		verify_forget(run->load->check_id);
 	MemoryContextSwitchTo(run->source_cxt);
 	query = window_query(run->source, phase);
 	query->resume = run->load->position;
@@ -171,6 +165,15 @@ take_first_answer(Run *run)
 	progress_expect(run->load->rows_expected);
 }
 
+static void
+verify_page(Run *run, const Rows *rows, const PageRange *range)
+{
+	compare_verify(run->apply, rows, range, run->load->check_id);
+	run->by_seen = range == NULL;
+	if (range == NULL)
+		compare_seen(run->apply, rows);
+}
+
 /* Absence means something: where a part of the source was read whole. */
 static void
 compare_page(Run *run, const Rows *rows)
@@ -179,16 +182,16 @@ compare_page(Run *run, const Rows *rows)
 	bool	  has_range = run->conn->connector->range(run->reader, &range);
 
 	if (run->load->mode == RUN_VERIFY)
-		compare_verify(run->apply, rows, has_range ? &range : NULL, run->load->check_id);
-	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
-			 run->load->columns == NIL &&
-			 present_phase(run)->kind != WINDOW_CHANGED)
-		compare_children(run->apply, rows, &range, run->source->parent_column_name);
-	else if (is_whole(run->load) && run->source->parent == NULL)
+		verify_page(run, rows, has_range ? &range : NULL);
+	else if (is_whole(run->load))
 	{
 		run->by_seen = !has_range;
 		compare_note(run->apply, rows, has_range ? &range : NULL, run->load->started_at);
 	}
+	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
+			 run->load->columns == NIL &&
+			 present_phase(run)->kind != WINDOW_CHANGED)
+		compare_children(run->apply, rows, &range, run->source->parent_column_name);
 }
 
 static void
@@ -214,7 +217,10 @@ take_page(Run *run)
 	run->counters.pages++;
 	rows = rows_make(run->maker, page, run->counters.pages);
 	canary_watch(run, rows);
-	/* what was there before is no news to rules; ends with the page's transaction */
+	if (run->source->parent != NULL && run->load->mode == RUN_INCREMENTAL)
+		orphans_watch(run, rows);
+
+	/* What was there before is no news to rules; ends with the page's transaction. */
 	event_backfill = run->load->mode == RUN_INITIAL;
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
@@ -271,6 +277,12 @@ delete_all_missing(Run *run)
 	do
 		run_step(run, delete_missing);
 	while (run->more);
+}
+
+static void
+verify_unseen(Run *run)
+{
+	compare_unseen(run->apply, run->load->check_id, run->load->started_at);
 }
 
 /* ---------------------------------------------------------------------
@@ -351,6 +363,8 @@ expect(Run *run)
 void
 run_pass(Run *run)
 {
+	run->changes_from =
+		Max(run->load->window_from - run->sync->lookback, run->sync->history_from);
 	progress_phase(PHASE_READING);
 	expect(run);
 	while (present_phase(run) != NULL)
@@ -365,6 +379,8 @@ run_pass(Run *run)
 		run_step(run, next_phase);
 	}
 	run_step(run, judge_load);
-	if (is_whole(run->load) && run->source->parent == NULL)
+	if (is_whole(run->load))
 		delete_all_missing(run);
+	if (run->load->mode == RUN_VERIFY && run->by_seen)
+		run_step(run, verify_unseen);
 }

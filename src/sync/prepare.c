@@ -43,7 +43,9 @@ run_sql(const char *sql)
 	int status = SPI_execute(sql, false, 0);
 
 	if (status < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(status));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not run \"%s\": %s", sql, SPI_result_code_string(status))));
 }
 
 static SelectedColumn *
@@ -128,8 +130,9 @@ append_columns(StringInfo sql, const Preparation *prep)
 		appendStringInfo(sql, "%s %s NOT NULL, ", quote_identifier(constant->name),
 						 constant_type(constant));
 	}
-	appendStringInfoString(sql, "_synced_at pg_catalog.timestamptz, _deleted_at pg_catalog.timestamptz,"
-								" _extra pg_catalog.jsonb");
+	appendStringInfoString(sql,
+						   "_synced_at pg_catalog.timestamptz, _deleted_at pg_catalog.timestamptz,"
+						   " _extra pg_catalog.jsonb");
 }
 
 /* Constants first: a tenant's rows lie together. */
@@ -185,7 +188,8 @@ carry_comments(const Preparation *prep)
 			run_sql(psprintf("COMMENT ON COLUMN %s.%s IS %s", prep->name,
 							 quote_identifier(column->name), quote_literal_cstr(text)));
 	}
-	run_sql(psprintf("COMMENT ON COLUMN %s._synced_at IS 'When makini wrote the row last.'", prep->name));
+	run_sql(psprintf("COMMENT ON COLUMN %s._synced_at IS 'When makini wrote the row last.'",
+					 prep->name));
 	run_sql(psprintf("COMMENT ON COLUMN %s._deleted_at IS 'When the row was found deleted at the source; NULL: it is there.'",
 					 prep->name));
 	run_sql(psprintf("COMMENT ON COLUMN %s._extra IS 'What the source has in columns that the table lacks.'",
@@ -261,8 +265,9 @@ check_key(const Preparation *prep, Relation rel)
 		indexed = index_begins_with(rel, check_key_column(rel, lfirst(lc))->attnum) || indexed;
 	}
 	foreach(lc, prep->constants)
-		indexed = index_begins_with(
-					  rel, check_key_column(rel, ((TargetConstant *) lfirst(lc))->name)->attnum) ||
+		indexed =
+			index_begins_with(rel,
+							  check_key_column(rel, ((TargetConstant *) lfirst(lc))->name)->attnum) ||
 			indexed;
 	if (prep->key != NIL && !indexed)
 		ereport(WARNING,

@@ -23,6 +23,7 @@
 #include "sync/apply.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"
+#include "sync/run.h"
 
 /* Keys that one query asks for; keys of several columns make long conditions. */
 #define KEYS_AT_ONCE 500
@@ -340,31 +341,37 @@ delete_sql(const Apply *apply, KeyPattern pattern)
 
 /* Delete the rows of the target that have one of these keys. */
 static void
-delete_rows(Apply *apply, const Rows *rows, TimestampTz asked_at)
+delete_rows(Apply *apply, const RowSet *set, Written *written)
 {
-	Oid			 more[] = {TIMESTAMPTZOID};
-	TargetRights saved;
-	RowSet		 rest = {.rows = rows, .n = rows->n};
-	RowSet		 same;
-	KeyPattern	 pattern;
+	Oid		   more[] = {TIMESTAMPTZOID};
+	RowSet	   rest = {.rows = set->rows, .n = set->n};
+	RowSet	   same;
+	KeyPattern pattern;
 
-	if (rows->n == 0 || apply->sync->deletes == DELETES_IGNORED)
-		return;
-	rest.at = palloc(sizeof(int) * rows->n);
-	for (int i = 0; i < rows->n; i++)
-		rest.at[i] = i;
+	rest.at = palloc(sizeof(int) * Max(1, set->n));
+	memcpy(rest.at, set->at, sizeof(int) * set->n);
 	while (next_pattern(apply->target, &rest, &same, &pattern))
 	{
 		char	  *nulls;
 		Datum	  *values = page_values(apply, &same, 1, &nulls);
 		Statement *statement = statement_get(apply, delete_sql(apply, pattern), PLAN_BY_KEY, 1, more);
 
-		values[PAGE_NARGS(apply->target)] = TimestampTzGetDatum(asked_at);
-		owner_begin(apply, &saved);
+		values[PAGE_NARGS(apply->target)] = TimestampTzGetDatum(apply->delete_before);
 		statement_execute(apply, statement, values, nulls);
-		apply->counters->deleted += SPI_processed;
-		owner_end(&saved);
+		written->deleted += SPI_processed;
 	}
+}
+
+static void
+delete_all(Apply *apply, const Rows *rows, TimestampTz asked_at)
+{
+	RowSet set;
+
+	if (rows->n == 0 || apply->sync->deletes == DELETES_IGNORED)
+		return;
+	rowset_whole(rows, &set);
+	apply->delete_before = asked_at;
+	rows_write(apply, &set, delete_rows);
 }
 
 static void
@@ -387,7 +394,7 @@ write_all(Refetch *refetch, bool deletes, Counters *counters)
 		apply_rows(apply, rows);
 	}
 	if (deletes && refetch->sure)
-		delete_rows(apply, rows_not_found(refetch), refetch->asked_at);
+		delete_all(apply, rows_not_found(refetch), refetch->asked_at);
 }
 
 List *
@@ -399,6 +406,7 @@ refetch_apply(Sync *sync, SyncSource *source, List *keys, bool deletes, Counters
 
 	refetch.columns = key_columns(sync, source);
 	refetch.conn = connection_open(source->table->serverid, sync->owner, REMOTE_USE_SYNC);
+	(void) sync_identity(sync, refetch.conn);
 	note_wanted(&refetch, keys);
 	refetch.asked_at = GetCurrentTimestamp();
 	fetch_all(&refetch);

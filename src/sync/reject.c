@@ -173,8 +173,7 @@ reject_resolve(Apply *apply, const RowSet *set)
 		keys[i] = CStringGetTextDatum(row_json(apply->target, set->rows, set->at[i], true));
 	values[0] = Int64GetDatum(apply->sync->sync_id);
 	values[1] = Int64GetDatum(apply->run_id);
-	values[2] =
-		PointerGetDatum(construct_array(keys, set->n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(keys, set->n, TEXTOID, -1, false, TYPALIGN_INT));
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();

@@ -18,6 +18,7 @@
 
 #include "makini.h"
 #include "sync/define.h"
+#include "sync/drain.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"
 
@@ -167,7 +168,13 @@ resolve(List *ids, const char *note)
  * ---------------------------------------------------------------------
  */
 
-/* The joined keys of rows, as a sorted List of char *, for looking up. */
+static int
+compare_texts(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Keys, each as one text, in their order. */
 static List *
 joined_keys(const KeyColumns *columns, List *keys)
 {
@@ -176,18 +183,27 @@ joined_keys(const KeyColumns *columns, List *keys)
 
 	foreach(lc, keys)
 		joined = lappend(joined, key_joined(columns, lfirst(lc)));
+	list_sort(joined, compare_texts);
 	return joined;
 }
 
 static bool
 in_texts(const List *texts, const char *text)
 {
-	ListCell *lc;
+	int from = 0;
+	int to = list_length(texts);
 
-	foreach(lc, texts)
+	while (from < to)
 	{
-		if (strcmp(lfirst(lc), text) == 0)
+		int middle = (from + to) / 2;
+		int order = strcmp(list_nth(texts, middle), text);
+
+		if (order == 0)
 			return true;
+		if (order < 0)
+			from = middle + 1;
+		else
+			to = middle;
 	}
 	return false;
 }
@@ -223,20 +239,11 @@ settle_tried(const Sync *sync, const KeyColumns *columns, List *tried, List *gon
 	return list_length(written) + list_length(vanished);
 }
 
-static void
-refuse_drain(const Sync *sync)
-{
-	if (sync->mode != SYNC_DRAIN)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows of a feed cannot be fetched again"),
-			 errhint("makini.rejected_row has what was sent of them. Insert it by hand, and settle them with makini.resolve_rejected().")));
-}
-
 /*
  * makini_retry_rejected
  *		makini.retry_rejected(sync_id, rejected_ids): fetches the rows again by
- *		their keys and writes them; gives how many are settled.
+ *		their keys and writes them (those of a drain as they were sent); gives how
+ *		many are settled.
  */
 Datum
 makini_retry_rejected(PG_FUNCTION_ARGS)
@@ -255,9 +262,10 @@ makini_retry_rejected(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	sync = sync_load(PG_GETARG_INT64(0));
 	sync_check_visible(sync);
-	refuse_drain(sync);
 	sync_check_home(sync);
 	PreventCommandIfReadOnly("makini.retry_rejected()");
+	if (sync->mode == SYNC_DRAIN)
+		PG_RETURN_INT64(drain_retry(sync, ids));
 	all = read_rejected(sync->sync_id, ids, 0);
 	if (all == NIL)
 		PG_RETURN_INT64(0);

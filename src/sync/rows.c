@@ -291,6 +291,7 @@ make_each(RowMaker *maker)
 				   json_of_cells(maker, maker->row, maker->source->table->source->key),
 				   json_of_cells(maker, maker->row, NIL), NULL, error);
 		maker->counters->rejected++;
+		maker->rows.lost++;
 	}
 }
 
@@ -326,6 +327,7 @@ rows_make(RowMaker *maker, CellPage *page, int64 page_number)
 	maker->page = page;
 	maker->page_number = page_number;
 	maker->rows.n = 0;
+	maker->rows.lost = 0;
 	maker->counters->read += page->nrows;
 	old = MemoryContextSwitchTo(maker->page_cxt);
 	error = run_attempt(make_all, maker);

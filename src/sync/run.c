@@ -72,6 +72,10 @@ open_source(Run *run)
 	run->target = target_open(run->sync, run->source->selected);
 	run->conn = connection_open(run->source->table->serverid, run->sync->owner, REMOTE_USE_SYNC);
 	run->conn->endpoint.usage = &run->usage;
+
+	/* In the hour that a wall clock repeats a later change can look older. */
+	if (run->conn->time_zone != NULL)
+		run->target->cursor = -1;
 	run->apply =
 		apply_begin(run->sync, run->target, run->run_id, &run->counters, run->load->was_empty);
 	if (run->load->columns != NIL)
@@ -112,7 +116,7 @@ leave_out(void *arg)
 	Run			 *run = leaving->run;
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
-	leaving->left_out = drift_left_out(run->sync, run->source, leaving->error);
+	leaving->left_out = drift_left_out(run->sync, run->source, run->conn, leaving->error);
 	MemoryContextSwitchTo(old);
 	if (leaving->left_out)
 		open_source(run);
@@ -181,6 +185,19 @@ run_steps(Run *run, RunWork work)
 		CHECK_FOR_INTERRUPTS();
 }
 
+int
+run_place_of(const Run *run, const SourceColumn *column)
+{
+	ListCell *lc;
+
+	foreach(lc, run->source->selected)
+	{
+		if (((SelectedColumn *) lfirst(lc))->remote == column)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
 /*
  * run_wait
  *		Wait for a reader's next page: between two transactions' work.
@@ -210,17 +227,10 @@ update_sync(const char *statement, int n, Oid *types, Datum *values, const char 
 	makini_rights_restore(&saved);
 }
 
-/* Where the rows come from; a cursor means nothing anywhere else. */
-static char *
-identity_of(const Connection *conn)
-{
-	return psprintf("%s%s%s", conn->endpoint.base_url, conn->endpoint.account ? " " : "",
-					conn->endpoint.account ? conn->endpoint.account : "");
-}
-
 static void
-raise_source_changed(const Sync *sync, const char *identity)
+raise_source_changed(Sync *sync, const char *identity)
 {
+	sync->failed_as = "source_changed";
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", sync->sync_id),
@@ -230,19 +240,31 @@ raise_source_changed(const Sync *sync, const char *identity)
 					 sync->sync_id)));
 }
 
+/*
+ * sync_identity
+ *		Where a connection's rows come from; a cursor means nothing anywhere else,
+ *		so that this raises where those of the sync came from elsewhere.
+ */
+char *
+sync_identity(Sync *sync, const Connection *conn)
+{
+	char *identity = psprintf("%s%s%s", conn->endpoint.base_url, conn->endpoint.account ? " " : "",
+							  conn->endpoint.account ? conn->endpoint.account : "");
+
+	if (sync->identity != NULL && strcmp(sync->identity, identity) != 0)
+		raise_source_changed(sync, identity);
+	return identity;
+}
+
 static void
 check_identity(Run *run)
 {
-	char *identity = identity_of(run->conn);
+	char *identity = sync_identity(run->sync, run->conn);
 	Oid	  types[] = {INT8OID, TEXTOID};
 	Datum values[2];
 
 	if (run->sync->identity != NULL)
-	{
-		if (strcmp(run->sync->identity, identity) != 0)
-			raise_source_changed(run->sync, identity);
 		return;
-	}
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = CStringGetTextDatum(identity);
 	update_sync("UPDATE makini._sync SET identity = $2 WHERE sync_id = $1", 2, types, values, NULL);
@@ -406,7 +428,7 @@ record_failure(void *arg)
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = state == NULL ? (Datum) 0 : CStringGetTextDatum(state);
 	nulls[1] = state == NULL ? 'n' : ' ';
-	values[2] = CStringGetTextDatum(unpack_sql_state(failure->error->sqlerrcode));
+	values[2] = CStringGetTextDatum(error_name(run->sync, failure->error));
 	values[3] = CStringGetTextDatum(failure->error->message);
 	update_sync("UPDATE makini._sync SET state = coalesce($2, state), last_error_code = $3,"
 				" last_error = $4, consecutive_failures = consecutive_failures + 1"
@@ -460,7 +482,10 @@ do_load(Run *run)
 	run_steps(run, prepare);
 	run_pass(run);
 	if (run->load->mode == RUN_INCREMENTAL && !run->left)
+	{
+		run_orphans(run);
 		run_tombstones(run);
+	}
 	run_step(run, run->left ? leave : finish);
 }
 

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "utils/hsearch.h"
+
 #include "sync/load.h"
 #include "sync/progress.h"
 
@@ -35,12 +37,14 @@ typedef struct Run
 	bool		  ended;  /* that query has no page left */
 	bool		  more;	  /* a step has to be called once more */
 	TimestampTz	  answered_at;
-	Search	   *search;
-	int64		newest_key; /* of the row read that changed last */
-	TimestampTz newest_cursor;
-	bool		canary_seen;
-	bool		canary_asked;
-	bool		  left; /* the load stands, for a run to come */
+	Search		 *search;
+	HTAB *parents_seen; /* whose rows were read, by their keys */
+	TimestampTz changes_from; /* of the window, with the lookback */
+	int64		  newest_key; /* of the row read that changed last */
+	TimestampTz	  newest_cursor;
+	bool		  canary_seen;
+	bool		  canary_asked;
+	bool		  left;	   /* the load stands, for a run to come */
 	bool		  by_seen; /* keys are noted as seen, for pages cover no ranges */
 } Run;
 
@@ -67,6 +71,9 @@ extern void run_load(MemoryContext cxt, Sync *sync, Load *load);
 /* pass.c: read all that the load's queries give, and write it. */
 extern void run_pass(Run *run);
 
+/* run_place_of: where a column stands among the selected ones; -1: it does not. */
+extern int run_place_of(const Run *run, const SourceColumn *column);
+
 /* canary.c */
 extern void canary_watch(Run *run, const Rows *rows);
 extern void canary_check(Run *run, TimestampTz from);
@@ -74,6 +81,11 @@ extern void canary_keep(const Run *run);
 
 /* tombstone.c: delete what the source says was deleted. */
 extern void run_tombstones(Run *run);
+extern void run_orphans(Run *run);
+extern void orphans_watch(Run *run, const Rows *rows);
+
+/* Where rows come from; raises 55000 where those of the sync came from elsewhere. */
+extern char *sync_identity(Sync *sync, const Connection *conn);
 
 /*
  * sync_run

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "event/connection_state.h"
 #include "event/event.h"
 #include "sync/job.h"
 #include "sync/worker.h"
@@ -173,9 +174,11 @@ turn(bool *busy)
 	JobTransaction transaction;
 	TimestampTz	   now = worker_now();
 	TimestampTz	   next;
+	TimestampTz	   states;
 	JobQueue	   queue;
 	bool		   all;
 
+	states = connection_state_turn(now);
 	job_begin(&transaction);
 	job_recover(now);
 	all = job_queue_due(now);
@@ -183,7 +186,7 @@ turn(bool *busy)
 	job_end(&transaction);
 
 	start_workers(&queue);
-	next = all ? queue.next_due : Min(queue.next_due, now + LOCKED_AGAIN);
+	next = Min(states, all ? queue.next_due : Min(queue.next_due, now + LOCKED_AGAIN));
 	if (queue.ready > 0 && start_not_before > now)
 		next = Min(next, start_not_before);
 	*busy = queue.ready > 0 || queue.running > 0;

@@ -62,7 +62,9 @@ sql_equality(Oid type)
 						format_type_be(type))));
 	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", entry->eq_opr);
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("cache lookup failed for operator %u", entry->eq_opr)));
 	form = (Form_pg_operator) GETSTRUCT(tuple);
 	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
 					NameStr(form->oprname));
@@ -102,23 +104,53 @@ page_column(StringInfo sql, const Target *target, int i)
 	appendStringInfo(sql, " AS c%d, ", i + 1);
 }
 
+static bool
+is_in_page(const TargetColumn *column, bool keys_only)
+{
+	return column->written && (column->key || !keys_only);
+}
+
+static void
+sql_page_of(StringInfo sql, const Target *target, bool keys_only)
+{
+	const char *separator = "";
+
+	appendStringInfoString(sql, "(SELECT ");
+	for (int i = 0; i < target->ncolumns; i++)
+		if (is_in_page(&target->columns[i], keys_only))
+			page_column(sql, target, i);
+	appendStringInfo(sql, "%s AS x FROM unnest(", keys_only ? "NULL" : "u.x::pg_catalog.jsonb");
+	for (int i = 0; i < target->nsource; i++)
+		if (is_in_page(&target->columns[i], keys_only))
+		{
+			appendStringInfo(sql, "%s$%d", separator, i + 1);
+			separator = ", ";
+		}
+	if (!keys_only)
+		appendStringInfo(sql, ", $%d", PAGE_EXTRA(target) + 1);
+	appendStringInfoString(sql, ") AS u(");
+	separator = "";
+	for (int i = 0; i < target->nsource; i++)
+		if (is_in_page(&target->columns[i], keys_only))
+		{
+			appendStringInfo(sql, "%sc%d", separator, i + 1);
+			separator = ", ";
+		}
+	appendStringInfoString(sql, keys_only ? ")) AS s" : ", x)) AS s");
+}
+
 /* The page as a table: "(...) AS s". */
 void
 sql_page(StringInfo sql, const Target *target)
 {
-	appendStringInfoString(sql, "(SELECT ");
-	for (int i = 0; i < target->ncolumns; i++)
-		if (target->columns[i].written)
-			page_column(sql, target, i);
-	appendStringInfoString(sql, "u.x::pg_catalog.jsonb AS x FROM unnest(");
-	for (int i = 0; i < target->nsource; i++)
-		if (target->columns[i].written)
-			appendStringInfo(sql, "$%d, ", i + 1);
-	appendStringInfo(sql, "$%d) AS u(", PAGE_EXTRA(target) + 1);
-	for (int i = 0; i < target->nsource; i++)
-		if (target->columns[i].written)
-			appendStringInfo(sql, "c%d, ", i + 1);
-	appendStringInfoString(sql, "x)) AS s");
+	sql_page_of(sql, target, false);
+}
+
+/* The same with nothing but keys, for page_key_values(). */
+void
+sql_key_page(StringInfo sql, const Target *target)
+{
+	sql_page_of(sql, target, true);
 }
 
 static bool
@@ -359,7 +391,7 @@ count_sql(const Target *target, KeyPattern pattern)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
-	sql_page(&sql, target);
+	sql_key_page(&sql, target);
 	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE ", target->name);
 	sql_key_join(&sql, target, pattern);
 	sql_key_any(&sql, target, pattern);
@@ -426,7 +458,9 @@ move_sql(const Target *target, KeyPattern pattern)
 	}
 	appendStringInfo(&columns, "_synced_at%s", target->has_extra ? ", _extra" : "");
 	appendStringInfo(&values, "$%d%s", PAGE_CLOCK(target) + 1,
-					 target->has_extra ? ", coalesce(t._extra OPERATOR(pg_catalog.||) s.x, s.x, t._extra)" : "");
+					 target->has_extra ?
+						 ", coalesce(t._extra OPERATOR(pg_catalog.||) s.x, s.x, t._extra)" :
+						 "");
 	appendStringInfo(&sql, "WITH w (%s) AS (DELETE FROM %s AS t USING ", columns.data, target->name);
 	sql_page(&sql, target);
 	appendStringInfoString(&sql, " WHERE ");
@@ -530,24 +564,27 @@ set_off(const char *setting)
 }
 
 /*
- * A plan made while the target was empty reads all of it later on.  Where an
- * index leads to the rows of a page nothing else is ever better.  The price put
- * on all the rest must not call the compiler.
+ * A plan made while the target was empty reads all of it later on, once for
+ * each row of the page.  Where an index leads to the rows of a page nothing
+ * else is ever better; where none does, and for ranges, the target is to be
+ * read once.  The price put on all the rest must not call the compiler.
  */
 static int
-force_index_plans(const Target *target, PlanKind kind)
+force_plan(const Target *target, PlanKind kind)
 {
 	static const char *const joins[] = {"enable_hashjoin", "enable_mergejoin", "enable_material",
 										"enable_memoize"};
+	bool					 indexed = target->key_indexed && !target->foreign_parts;
 	int						 level = NewGUCNestLevel();
 
 	set_off("jit");
-	if (!target->key_indexed || target->foreign_parts || kind == PLAN_FREELY)
+	if (kind == PLAN_FREELY)
 		return level;
-	set_off("enable_seqscan");
-	if (kind == PLAN_BY_RANGE)
+	if (indexed)
+		set_off("enable_seqscan");
+	if (!indexed || kind == PLAN_BY_RANGE)
 		set_off("enable_nestloop");
-	for (int i = 0; i < lengthof(joins) && kind == PLAN_BY_KEY; i++)
+	for (int i = 0; i < lengthof(joins) && indexed && kind == PLAN_BY_KEY; i++)
 		set_off(joins[i]);
 	return level;
 }
@@ -567,7 +604,9 @@ prepare(Apply *apply, Statement *statement)
 	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->types,
 							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
-		elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result))));
 	SPI_keepplan(plan);
 	statement->plan = plan;
 	statement->replan_at = Max(10000, apply->inserted * 10);
@@ -584,7 +623,7 @@ prepare(Apply *apply, Statement *statement)
 void
 statement_execute(Apply *apply, Statement *statement, Datum *values, const char *nulls)
 {
-	int			level = force_index_plans(apply->target, statement->kind);
+	int			level = force_plan(apply->target, statement->kind);
 	CachedPlan *plan;
 	int			status;
 
@@ -595,7 +634,9 @@ statement_execute(Apply *apply, Statement *statement, Datum *values, const char 
 	AtEOXact_GUC(true, level);
 	status = SPI_execute_plan(statement->plan, values, nulls, false, 0);
 	if (status < 0)
-		elog(ERROR, "could not run a statement: %s", SPI_result_code_string(status));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not run a statement: %s", SPI_result_code_string(status))));
 }
 
 void
@@ -646,7 +687,7 @@ extra_array(const RowSet *set, Datum *elems, bool *isnull)
 
 	for (int i = 0; i < set->n; i++)
 	{
-		const char *text = set->rows->extra ? set->rows->extra[set->at[i]] : NULL;
+		const char *text = set->rows->extra[set->at[i]];
 
 		isnull[i] = text == NULL;
 		elems[i] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
@@ -655,13 +696,8 @@ extra_array(const RowSet *set, Datum *elems, bool *isnull)
 											  TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/*
- * page_values
- *		The arguments of a statement over some rows of a page (or none: set NULL),
- *		with room for more.
- */
-Datum *
-page_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
+static Datum *
+values_of_page(Apply *apply, const RowSet *set, int nmore, bool keys_only, char **nulls)
 {
 	const Target *target = apply->target;
 	int			  nargs = PAGE_NARGS(target) + nmore;
@@ -674,12 +710,13 @@ page_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
 	(*nulls)[nargs] = '\0';
 	for (int i = 0; i < target->nsource; i++)
 	{
-		if (set == NULL || !target->columns[i].written)
+		if (set == NULL || (!is_in_page(&target->columns[i], keys_only) && i != apply->parent))
 			(*nulls)[i] = 'n';
 		else
 			values[i] = column_array(target, set, i, elems, isnull);
 	}
-	if (set == NULL)
+	/* What a NULL array lacks of the others' length is NULL. */
+	if (set == NULL || keys_only || set->rows->extra == NULL)
 		(*nulls)[PAGE_EXTRA(target)] = 'n';
 	else
 		values[PAGE_EXTRA(target)] = extra_array(set, elems, isnull);
@@ -690,6 +727,23 @@ page_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
 	pfree(elems);
 	pfree(isnull);
 	return values;
+}
+
+/*
+ * page_values
+ *		The arguments of a statement over some rows of a page (or none: set NULL),
+ *		with room for more.
+ */
+Datum *
+page_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
+{
+	return values_of_page(apply, set, nmore, false, nulls);
+}
+
+Datum *
+page_key_values(Apply *apply, const RowSet *set, int nmore, char **nulls)
+{
+	return values_of_page(apply, set, nmore, true, nulls);
 }
 
 /* All rows of a page. */

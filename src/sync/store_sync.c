@@ -19,6 +19,7 @@
 #include "makini.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
+#include "sync/worker.h"
 
 /* The arguments of the statements below, in their order. */
 enum StoreItem
@@ -158,6 +159,7 @@ definition_insert(const Definition *definition)
 	sync_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	makini_rights_restore(&saved);
+	worker_wake_at_commit();
 	return sync_id;
 }
 
@@ -183,6 +185,7 @@ definition_update(const Definition *definition)
 	SPI_execute_with_args(update_statement, STORE_ALTER_END, types, values, nulls, false, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
+	worker_wake_at_commit();
 }
 
 /* ---------------------------------------------------------------------

@@ -20,7 +20,12 @@
  *	compare.c			what of the target a page does not have: deletes, verify
  *	reject.c			rows that could not be written
  *	drain.c, land.c, owed.c		feeds that consume what they hand out
- *	verify.c, drift.c	comparing with the source; columns that come and go
+ *	drift.c, schema_change.c	columns that come and go
+ *	refresh.c, look.c	... found and followed on demand
+ *	verify.c			checks and repairs
+ *	rejected.c			trying rejected rows again
+ *	refetch.c, key_text.c		single rows by their keys
+ *	backfill.c			single columns of what has been read
  *
  *-------------------------------------------------------------------------
  */
@@ -105,6 +110,9 @@ typedef struct Sync
 	TimestampTz full_due_at;
 	TimestampTz swept_at; /* rows without a cursor were last looked for */
 	List	   *left_out; /* of char * */
+
+	/* what makini calls the error that ends a run; NULL: its SQLSTATE */
+	const char *failed_as;
 
 	/* options */
 	char	 *full_every; /* interval, or NULL */
@@ -193,8 +201,16 @@ typedef struct Window
 } Window;
 extern RemoteQuery *window_query(const SyncSource *source, const Window *window);
 
-/* Keys by a list of texts; parent: of the entity that the source's rows follow. */
-extern RemoteQuery *keys_query(const SyncSource *source, bool parent, List *texts);
+/* Which column keys_query asks for. */
+typedef enum KeyKind
+{
+	KEYS_OF_ROWS,
+	KEYS_OF_PARENT,	 /* of the entity that the source's rows follow */
+	KEYS_OF_CHILDREN /* the source's rows by that entity's key */
+} KeyKind;
+
+extern RemoteQuery *keys_query(const SyncSource *source, KeyKind kind, List *texts);
+extern RemoteQuery *parents_query(const SyncSource *source, TimestampTz from);
 
 /* ---- target.c ---- */
 
@@ -273,6 +289,7 @@ typedef struct Rows
 	Datum		*values;
 	bool		*nulls;
 	const char **extra;
+	int			 lost; /* rows of the page that are not among these: they could not be made */
 } Rows;
 
 /* ---- rows.c ---- */
@@ -361,6 +378,14 @@ extern void compare_forget(int64 sync_id);
  *		makini._sync_difference and a bucket of the check.
  */
 extern void compare_verify(Apply *apply, const Rows *rows, const PageRange *range, int64 check_id);
+
+/*
+ * compare_seen, compare_unseen
+ *		For a check whose pages cover no range: note a page's keys as seen; after
+ *		the last page, write what the target has besides into the check.
+ */
+extern void compare_seen(Apply *apply, const Rows *rows);
+extern void compare_unseen(Apply *apply, int64 check_id, TimestampTz before);
 
 /* ---- reject.c ---- */
 

@@ -50,47 +50,46 @@ target_qualified_name(Relation rel)
 									  RelationGetRelationName(rel));
 }
 
-/* A foreign table that takes all three kinds of writes. */
-static bool
-is_writable_foreign(Oid relid)
+/* Raise 42809 unless a foreign table takes all three kinds of writes. */
+static void
+check_foreign(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	FdwRoutine *routine = GetFdwRoutineForRelation(rel, false);
-	int			events = (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
-	int			can = events;
+	int			all = (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
+	int			can = all;
 
 	if (routine->IsForeignRelUpdatable != NULL)
 		can = routine->IsForeignRelUpdatable(rel);
 	else if (routine->ExecForeignInsert == NULL || routine->ExecForeignUpdate == NULL ||
 			 routine->ExecForeignDelete == NULL)
 		can = 0;
+	if ((can & all) != all)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("foreign table %s cannot be a target, or part of one",
+						target_qualified_name(rel)),
+				 errdetail("It does not take inserts, updates and deletes.")));
 	relation_close(rel, AccessShareLock);
-	return (can & events) == events;
 }
 
 /* Some leaf of a partitioned table is foreign, or a plain table's child is. */
 static bool
 has_foreign_parts(Relation rel)
 {
-	List	 *children;
+	bool	  found = false;
 	ListCell *lc;
 
 	if (!rel->rd_rel->relhassubclass)
 		return false;
-	children = find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL);
-	foreach(lc, children)
+	foreach(lc, find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_FOREIGN_TABLE)
 			continue;
-		if (!is_writable_foreign(lfirst_oid(lc)))
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("partition \"%s\" of target %s cannot be written",
-							get_rel_name(lfirst_oid(lc)), target_qualified_name(rel)),
-					 errdetail("Its foreign-data wrapper does not take inserts, updates and deletes.")));
-		return true;
+		check_foreign(lfirst_oid(lc));
+		found = true;
 	}
-	return false;
+	return found;
 }
 
 /*
@@ -107,17 +106,15 @@ target_check_kind(Relation rel)
 		case RELKIND_PARTITIONED_TABLE:
 			return has_foreign_parts(rel);
 		case RELKIND_FOREIGN_TABLE:
-			if (is_writable_foreign(RelationGetRelid(rel)))
-				return true;
-			break;
+			check_foreign(RelationGetRelid(rel));
+			return true;
 		default:
-			break;
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("target %s is not a table that can be written", target_qualified_name(rel)),
+					 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+					 errhint("Targets are plain or partitioned tables, and foreign tables that take inserts, updates and deletes.")));
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("target %s is not a table that can be written", target_qualified_name(rel)),
-			 errdetail_relkind_not_supported(rel->rd_rel->relkind),
-			 errhint("Targets are plain or partitioned tables, and foreign tables that take inserts, updates and deletes.")));
 }
 
 /*
@@ -137,15 +134,15 @@ target_check_rights(Relation rel, Oid role)
 						GetUserNameFromId(role, false), target_qualified_name(rel)),
 				 errdetail("Rows are written with the rights of the target's owner, \"%s\".",
 						   GetUserNameFromId(owner, false)),
-				 errhint("GRANT %s TO %s, or make the table another's.",
-						 quote_identifier(GetUserNameFromId(owner, false)),
+				 errhint("GRANT %s TO %s;", quote_identifier(GetUserNameFromId(owner, false)),
 						 quote_identifier(GetUserNameFromId(role, false)))));
 	if (check_enable_rls(RelationGetRelid(rel), owner, true) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row-level security applies to the owner of target %s", target_qualified_name(rel)),
+				 errmsg("row-level security applies to the owner of target %s",
+						target_qualified_name(rel)),
 				 errdetail("A sync that does not see all rows would insert those it does not see again."),
-				 errhint("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY.", target_qualified_name(rel))));
+				 errhint("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;", target_qualified_name(rel))));
 }
 
 /* ---------------------------------------------------------------------
@@ -225,8 +222,7 @@ target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column
 	column->source_type = selected->type;
 	column->source_type_sql = format_type_be_qualified(selected->type);
 	column->remote = selected->remote;
-	if (column->written &&
-		!can_coerce_type(1, &column->source_type, &column->type, COERCION_ASSIGNMENT))
+	if (column->written && !can_coerce_type(1, &column->source_type, &column->type, COERCION_ASSIGNMENT))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of target %s is of type %s, but the source's values are of type %s",
@@ -265,20 +261,19 @@ constant_text(const char *name, const JsonbValue *value)
 List *
 target_constants(const char *json)
 {
-	List			 *constants = NIL;
-	Jsonb			 *object;
-	JsonbIterator	 *iterator;
-	JsonbValue		  value;
+	List			  *constants = NIL;
+	Jsonb			  *object;
+	JsonbIterator	  *iterator;
+	JsonbValue		   value;
 	JsonbIteratorToken token;
-	TargetConstant	 *constant = NULL;
+	TargetConstant	  *constant = NULL;
 
 	if (json == NULL)
 		return NIL;
 	object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 	if (!JB_ROOT_IS_OBJECT(object))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("constants must be a JSON object"),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("constants must be a JSON object"),
 				 errhint("Write them as in '{\"tenant_id\": 17}'.")));
 	iterator = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -398,8 +393,8 @@ note_partition_columns(Target *target, Relation rel)
 			AttrNumber	  attnum = get_attnum(lfirst_oid(lc), column->name);
 			Bitmapset	 *set = bms_make_singleton(attnum - FirstLowInvalidHeapAttributeNumber);
 
-			if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
-				attnum != InvalidAttrNumber && has_partition_attrs(part, set, NULL) &&
+			if (part->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && attnum != InvalidAttrNumber &&
+				has_partition_attrs(part, set, NULL) &&
 				!list_member(target->partition_columns, makeString(column->name)))
 				target->partition_columns =
 					lappend(target->partition_columns, makeString(column->name));
@@ -506,8 +501,7 @@ target_open(const Sync *sync, List *selected)
 
 	if (rel == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("target %s does not exist", sync->target_name),
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("target %s does not exist", sync->target_name),
 				 errhint("drop_sync() and create_sync() make it anew.")));
 	target->foreign_parts = target_check_kind(rel);
 	target_check_rights(rel, sync->owner);
@@ -553,4 +547,3 @@ target_check_marks(Relation rel, DeleteMode deletes)
 							 attr == NULL ? "ADD" : "ALTER", marks[i], attr == NULL ? "" : " TYPE")));
 	}
 }
-

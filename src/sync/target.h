@@ -15,9 +15,9 @@
 /* A member of a sync's constants. */
 typedef struct TargetConstant
 {
-	char				*name;
-	char				*text;
-	enum jbvType		 kind;
+	char		*name;
+	char		*text;
+	enum jbvType kind;
 } TargetConstant;
 
 extern char				*target_qualified_name(Relation rel);
@@ -26,7 +26,7 @@ extern void				 target_check_rights(Relation rel, Oid role);
 extern void				 target_check_marks(Relation rel, DeleteMode deletes);
 extern bool				 target_is_mark(const char *name);
 extern Form_pg_attribute target_attribute(Relation rel, const char *name);
-extern void target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column);
+extern void	 target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column);
 extern List *target_constants(const char *json);
 
 #endif /* MAKINI_SYNC_TARGET_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tombstone.c
- *		Deletes what the source says was deleted.
+ *		Deletes what the source says was deleted, and what a parent lost.
  *
  * Tombstones tell the numbers of deleted records of every type, and numbers of
  * one type may be in use as those of another.  So the source is asked once more
@@ -15,19 +15,21 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "makini.h"
 #include "sync/run.h"
 
 #define ASKED_AT_ONCE 1000
+#define MAX_SEEN 200000
 
 /* What is being found out; in memory of its own, over several transactions. */
 struct Search
 {
 	MemoryContext cxt;
 	const char	 *column;	   /* of the target */
-	bool		  parent;	   /* whose key is the parent's */
+	KeyKind		  kind;		   /* what the source is asked for */
 	List		 *candidates;  /* of char *: the target has them */
 	List		 *asked;	   /* of them: in the present question */
 	List		 *found;	   /* of those: the source has them still */
@@ -61,7 +63,7 @@ open_deleted(Run *run)
 {
 	Search		 *search = run->search;
 	MemoryContext old = MemoryContextSwitchTo(search->cxt);
-	const Source *source = search->parent ? run->source->parent : run->source->table->source;
+	const Source *source = search->kind == KEYS_OF_PARENT ? run->source->parent : run->source->table->source;
 
 	search->reader = run->conn->connector->open_deleted(run->conn, source,
 														run->load->window_from - run->sync->lookback);
@@ -104,7 +106,7 @@ open_question(Run *run)
 	search->candidates = list_copy_tail(search->candidates, list_length(search->asked));
 	search->found = NIL;
 	search->reader = run->conn->connector->open(run->conn,
-												keys_query(run->source, search->parent, search->asked));
+												keys_query(run->source, search->kind, search->asked));
 	MemoryContextSwitchTo(old);
 }
 
@@ -246,6 +248,29 @@ has_tombstones(const Run *run)
 		list_length(run->source->table->source->key) == 1;
 }
 
+static void
+begin_search(Run *run, Search *search, KeyKind kind, const char *column)
+{
+	progress_phase(PHASE_DELETING);
+	memset(search, 0, sizeof(Search));
+	search->kind = kind;
+	search->column = column;
+	search->cxt = AllocSetContextCreate(run->cxt, "makini tombstones", ALLOCSET_DEFAULT_SIZES);
+	run->search = search;
+}
+
+static void
+delete_candidates(Run *run)
+{
+	while (run->search->candidates != NIL)
+	{
+		read_whole(run, open_question, take_found);
+		run_step(run, delete_gone);
+	}
+	MemoryContextDelete(run->search->cxt);
+	run->search = NULL;
+}
+
 /*
  * run_tombstones
  *		Delete what was deleted at the source since the load's window began.
@@ -253,19 +278,98 @@ has_tombstones(const Run *run)
 void
 run_tombstones(Run *run)
 {
-	Search own = {.parent = run->source->parent != NULL};
+	Search search;
 
 	if (!has_tombstones(run))
 		return;
-	progress_phase(PHASE_DELETING);
-	own.cxt = AllocSetContextCreate(run->cxt, "makini tombstones", ALLOCSET_DEFAULT_SIZES);
-	own.column = own.parent ? run->source->parent_column_name : key_column(run);
-	run->search = &own;
+	if (run->source->parent != NULL)
+		begin_search(run, &search, KEYS_OF_PARENT, run->source->parent_column_name);
+	else
+		begin_search(run, &search, KEYS_OF_ROWS, key_column(run));
 	find_candidates(run);
-	while (own.candidates != NIL)
+	delete_candidates(run);
+}
+
+/* ---------------------------------------------------------------------
+ * Parents without children
+ * ---------------------------------------------------------------------
+ */
+
+static void
+open_parents(Run *run)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->search->cxt);
+
+	run->search->reader =
+		run->conn->connector->open(run->conn, parents_query(run->source, run->changes_from));
+	MemoryContextSwitchTo(old);
+}
+
+/* Parents whose children were read are not asked for again. */
+static void
+leave_out_seen(Run *run)
+{
+	List	 *rest = NIL;
+	ListCell *lc;
+
+	foreach(lc, run->search->candidates)
 	{
-		read_whole(run, open_question, take_found);
-		run_step(run, delete_gone);
+		int64 key = strtoll(lfirst(lc), NULL, 10);
+
+		if (run->parents_seen == NULL ||
+			hash_search(run->parents_seen, &key, HASH_FIND, NULL) == NULL)
+			rest = lappend(rest, lfirst(lc));
 	}
-	MemoryContextDelete(own.cxt);
+	run->search->candidates = rest;
+}
+
+/*
+ * run_orphans
+ *		Delete the children of parents that changed and have none left: among rows
+ *		joined with their parents such a parent does not show.
+ */
+void
+run_orphans(Run *run)
+{
+	Search		  search;
+	MemoryContext old;
+
+	if (run->source->parent == NULL || run->source->traits.full_every == NULL ||
+		run->sync->deletes == DELETES_IGNORED || run->source->parent_key->kind != VALUE_INTEGER)
+		return;
+	begin_search(run, &search, KEYS_OF_CHILDREN, run->source->parent_column_name);
+	read_whole(run, open_parents, take_deleted);
+	old = MemoryContextSwitchTo(search.cxt);
+	leave_out_seen(run);
+	MemoryContextSwitchTo(old);
+	delete_candidates(run);
+}
+
+/*
+ * orphans_watch
+ *		Note which parents the rows of a page belong to; as many as fit into a
+ *		modest piece of memory, for the others can be asked for.
+ */
+void
+orphans_watch(Run *run, const Rows *rows)
+{
+	int				at = run_place_of(run, run->source->parent_column);
+	SelectedColumn *selected = at < 0 ? NULL : list_nth(run->source->selected, at);
+
+	if (selected == NULL || run->source->traits.full_every == NULL || selected->type != INT8OID)
+		return;
+	if (run->parents_seen == NULL)
+	{
+		HASHCTL info = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = run->cxt};
+
+		run->parents_seen =
+			hash_create("makini parents", 1024, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	for (int row = 0; row < rows->n && hash_get_num_entries(run->parents_seen) < MAX_SEEN; row++)
+	{
+		int64 key = DatumGetInt64(rows->values[(size_t) row * rows->ncolumns + at]);
+
+		if (!rows->nulls[(size_t) row * rows->ncolumns + at])
+			hash_search(run->parents_seen, &key, HASH_ENTER, NULL);
+	}
 }

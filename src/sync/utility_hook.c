@@ -23,6 +23,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -264,6 +265,26 @@ needs_database(Node *statement, Oid *database, bool *goes)
 	}
 }
 
+/* Syncs may wait for what these change, and events tell of it. */
+static bool
+changes_connections(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterForeignServerStmt:
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
+		case T_DropOwnedStmt:
+			return true;
+		case T_DropStmt:
+			return ((DropStmt *) statement)->removeType == OBJECT_FOREIGN_SERVER ||
+				((DropStmt *) statement)->removeType == OBJECT_FDW;
+		default:
+			return false;
+	}
+}
+
 static bool
 commits_prepared(Node *statement)
 {
@@ -284,6 +305,9 @@ process_utility(PlannedStmt *planned, const char *text, bool read_only,
 	/* there are no syscaches in an aborted transaction, and no such command either */
 	if (!prepared && IsTransactionState() && needs_database(statement, &database, &goes))
 		end_workers(database, goes);
+	if (!prepared && IsTransactionState() && changes_connections(statement) &&
+		OidIsValid(get_extension_oid("makini", true)))
+		worker_wake_at_commit();
 	if (next_hook != NULL)
 		next_hook(planned, text, read_only, context, params, environment, receiver, completion);
 	else

@@ -72,6 +72,13 @@ about_check(const char *statement, int64 check_id)
 }
 
 void
+verify_forget(int64 check_id)
+{
+	about_check("DELETE FROM makini._sync_difference WHERE check_id = $1", check_id);
+	about_check("DELETE FROM makini._check_bucket WHERE check_id = $1", check_id);
+}
+
+void
 verify_close(int64 check_id)
 {
 	about_check("UPDATE makini._sync_check SET finished_at = pg_catalog.clock_timestamp()"

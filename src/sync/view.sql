@@ -32,13 +32,13 @@ CREATE VIEW makini.sync WITH (security_barrier) AS
 		CASE WHEN s.enabled THEN s.state ELSE 'paused' END AS state,
 		CASE
 			WHEN NOT s.enabled THEN NULL
-			WHEN NOT h.at_home THEN 'instance'
-			WHEN h.lifecycle = 'paused' THEN 'connection paused'
-			WHEN c.auth = 'required' THEN 'auth'
-			WHEN c.health = 'offline' THEN 'offline'
+			WHEN NOT h.at_home OR makini._instance_obstacle() IS NOT NULL THEN 'instance'
+			WHEN w.waiting_for IS NOT NULL THEN w.waiting_for
 			WHEN NOT makini._within_span(s.options->>'backfill_between')
 				AND EXISTS (SELECT FROM makini._load l WHERE l.sync_id = s.sync_id AND l.lane = 'backfill')
 				THEN 'backfill window'
+			WHEN EXISTS (SELECT FROM makini._job j WHERE j.sync_id = s.sync_id AND j.worker IS NULL AND j.due_at <= now())
+				THEN 'slot'
 		END AS waiting_for,
 		makini._utc_text(s.cursor) AS cursor,
 		s.data_as_of,
@@ -50,12 +50,11 @@ CREATE VIEW makini.sync WITH (security_barrier) AS
 	FROM makini._sync s
 	JOIN makini._sync_here h ON h.sync_id = s.sync_id
 	LEFT JOIN LATERAL (
-		SELECT m.mapping_oid
-		FROM makini._mapping m
-		WHERE m.server_oid = h.server_oid AND (m.role_oid = 0 OR m.role_oid = h.owner_oid)
-		ORDER BY m.role_oid = 0
-		LIMIT 1) m ON true
-	LEFT JOIN LATERAL makini._connection_state(h.server_oid, m.mapping_oid) c ON true
+		SELECT k.waiting_for
+		FROM makini._sync_waiting k
+		WHERE k.sync_id = s.sync_id
+		ORDER BY k.rank
+		LIMIT 1) w ON true
 	WHERE makini._visible(h.owner_oid, h.server_oid);
 COMMENT ON VIEW makini.sync IS 'Syncs and drains: what they do, how far they have come and what they wait for.';
 

@@ -72,6 +72,24 @@ CREATE VIEW makini._sync_problem AS
 		WHERE r.sync_id = s.sync_id AND r.resolved_at IS NULL
 		HAVING count(*) > 0
 		UNION ALL
+		SELECT 'warning', min(d.seen_at),
+			format('%s left out, because the source does not have it or the role may not read it',
+				string_agg(quote_ident(d.column_name), ', ' ORDER BY d.column_name)),
+			'What the target has of it stays, and each full pass asks for it again. Drop it from the foreign table where it is gone for good.',
+			format('SELECT * FROM makini.refresh_schema(%L)', h.source)
+		FROM makini._drift d
+		WHERE d.sync_id = s.sync_id AND d.change = 'removed' AND d.column_name = ANY (s.left_out)
+		HAVING count(*) > 0
+		UNION ALL
+		SELECT 'warning', min(d.seen_at),
+			format('%s has no column in the target that takes its values',
+				string_agg(quote_ident(d.column_name), ', ' ORDER BY d.column_name)),
+			'Alter the target, or leave it out of the sync with "columns".', NULL
+		FROM makini._drift d
+		WHERE d.sync_id = s.sync_id AND (d.change = 'type'
+			OR d.change = 'added' AND s.options->>'on_schema_change' IS DISTINCT FROM 'extra')
+		HAVING count(*) > 0
+		UNION ALL
 		SELECT 'error', min(a.requested_at),
 			format('answers of the feed between %s and %s may have lost rows',
 				makini._utc_text(min(a.requested_at)), makini._utc_text(max(a.lost_until))),

@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "foreign/foreign.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -150,10 +151,26 @@ use_key(SyncSource *source, List *names, TupleDesc desc)
 }
 
 static bool
-is_wanted(const SyncSource *source, const Sync *sync, const char *name)
+speaks_of(const TextFilter *filter, AttrNumber attnum)
+{
+	ListCell *lc;
+
+	if (filter == NULL)
+		return false;
+	foreach(lc, pull_var_clause((Node *) filter->expr, 0))
+		if (((Var *) lfirst(lc))->varattno == attnum)
+			return true;
+	return false;
+}
+
+/* What filters speak of is read too: rows are held to them here once more. */
+static bool
+is_wanted(const SyncSource *source, const Sync *sync, const char *name, AttrNumber attnum)
 {
 	if (in_names(sync->left_out, name))
 		return false;
+	if (speaks_of(source->filter, attnum) || speaks_of(source->initial_filter, attnum))
+		return true;
 	return sync->columns == NIL || in_names(sync->columns, name) || in_names(sync->key, name) ||
 		(source->cursor_name != NULL && strcmp(source->cursor_name, name) == 0);
 }
@@ -166,7 +183,7 @@ select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
 		SelectedColumn	 *column;
 
-		if (attr->attisdropped || !is_wanted(source, sync, NameStr(attr->attname)))
+		if (attr->attisdropped || !is_wanted(source, sync, NameStr(attr->attname), attr->attnum))
 			continue;
 		column = palloc0(sizeof(SelectedColumn));
 		column->remote = source->table->columns[i];
@@ -195,7 +212,8 @@ source_open(const Sync *sync)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("source %s of sync " INT64_FORMAT " does not exist any more",
 						sync->source_name, sync->sync_id),
-				 errhint("Drop the sync with SELECT makini.drop_sync(" INT64_FORMAT ").", sync->sync_id)));
+				 errhint("Drop the sync with SELECT makini.drop_sync(" INT64_FORMAT ").",
+						 sync->sync_id)));
 	desc = RelationGetDescr(relation);
 	source->table = table_open_options(sync->source);
 	entity_traits(source->table->connector, source->table->source->catalogue, &source->traits);
@@ -203,12 +221,11 @@ source_open(const Sync *sync)
 	find_cursor(source, GetForeignTable(sync->source)->options, desc);
 	find_parent(source);
 	find_parent_column(source, desc);
-	select_columns(source, sync, desc);
 	if (sync->filter != NULL)
 		source->filter = filter_parse(source->table, sync->filter, "filter");
 	if (sync->initial_filter != NULL)
-		source->initial_filter =
-			filter_parse(source->table, sync->initial_filter, "initial_filter");
+		source->initial_filter = filter_parse(source->table, sync->initial_filter, "initial_filter");
+	select_columns(source, sync, desc);
 	relation_close(relation, NoLock);
 	return source;
 }
@@ -271,8 +288,7 @@ both(FilterKind kind, Filter *a, Filter *b)
 static Filter *
 between(int source, SourceColumn *cursor, const Window *window)
 {
-	return both(FILTER_AND,
-				window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
+	return both(FILTER_AND, window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
 				window->upto != 0 ? compare(CMP_LT, source, cursor, window->upto) : NULL);
 }
 
@@ -322,6 +338,7 @@ join_parent(RemoteQuery *query, const SyncSource *source)
 	query->sources = lappend(query->sources, source->parent);
 	query->join = QUERY_INNER_JOIN;
 	query->joined_once = true;
+	query->together = source->parent_column;
 	query->on = new_filter(FILTER_COLUMNS, 0, source->parent_column);
 	query->on->op = CMP_EQ;
 	query->on->other_source = 1;
@@ -361,25 +378,34 @@ window_query(const SyncSource *source, const Window *window)
 	return query;
 }
 
+static RemoteQuery *
+column_query(Source *from, SourceColumn *column)
+{
+	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
+	QueryColumn *output = palloc0(sizeof(QueryColumn));
+
+	output->column = column;
+	query->sources = list_make1(from);
+	query->columns = list_make1(output);
+	query->limit = -1;
+	return query;
+}
+
 /*
  * keys_query
- *		Rows by a list of texts of one column.  parent: not of the source itself
- *		but of the entity that its rows follow, where only keys are given.
+ *		One column of the rows that have one of these texts in it.
  */
 RemoteQuery *
-keys_query(const SyncSource *source, bool parent, List *texts)
+keys_query(const SyncSource *source, KeyKind kind, List *texts)
 {
-	RemoteQuery	 *query = palloc0(sizeof(RemoteQuery));
-	SourceColumn *key =
-		parent ? source->parent_key : linitial(source->table->source->key);
-	QueryColumn *column = palloc0(sizeof(QueryColumn));
-	ListCell	*lc;
+	Source		 *from = kind == KEYS_OF_PARENT ? source->parent : source->table->source;
+	SourceColumn *column = kind == KEYS_OF_PARENT ? source->parent_key :
+		kind == KEYS_OF_CHILDREN				  ? source->parent_column :
+													linitial(source->table->source->key);
+	RemoteQuery	 *query = column_query(from, column);
+	ListCell	 *lc;
 
-	query->sources = list_make1(parent ? source->parent : source->table->source);
-	query->limit = -1;
-	column->column = key;
-	query->columns = list_make1(column);
-	query->where = new_filter(FILTER_IN, 0, key);
+	query->where = new_filter(FILTER_IN, 0, column);
 	foreach(lc, texts)
 	{
 		FilterValue *value = palloc0(sizeof(FilterValue));
@@ -387,5 +413,18 @@ keys_query(const SyncSource *source, bool parent, List *texts)
 		value->text = lfirst(lc);
 		query->where->values = lappend(query->where->values, value);
 	}
+	return query;
+}
+
+/*
+ * parents_query
+ *		Keys of parents that changed since a time.
+ */
+RemoteQuery *
+parents_query(const SyncSource *source, TimestampTz from)
+{
+	RemoteQuery *query = column_query(source->parent, source->parent_key);
+
+	query->where = compare(CMP_GE, 0, source->parent_cursor, from);
 	return query;
 }

@@ -15,6 +15,7 @@
 
 #include "event/event.h"
 #include "event/setting.h"
+#include "remote/health.h"
 #include "sync/worker.h"
 
 int	  makini_max_workers = 4;
@@ -69,4 +70,5 @@ worker_init(void)
 	utility_hook_init();
 	launcher_register();
 	event_wake = worker_wake_sender;
+	health_wake = worker_wake_database;
 }

@@ -187,7 +187,7 @@ def main():
     bench_full(bench)
     bench_way(bench, "indexed", None)
     bench_way(bench, "joined", "CREATE INDEX ON bench.target (id)")
-    bench_network(min(ROWS, 200000))
+    bench_network(min(ROWS, 500000))
 
 
 if __name__ == "__main__":

@@ -141,10 +141,10 @@ SELECT * FROM wms.tranfile_export;
 \echo
 CREATE SCHEMA warehouse;
 SELECT * FROM makini.create_syncs('erp', 'warehouse', '{item,customer,location,transaction,transactionline}',
-                                  initial_window => 'all');
+                                  schedule => NULL, initial_window => 'all');
 \echo
-\echo '-- A worker would run them on their schedule. Here they are run by hand, the first time from the'
-\echo '-- beginning; what takes longer than a few seconds says how far it is.'
+\echo '-- Without a schedule they are run by hand, the first time from the beginning; what takes longer'
+\echo '-- than a few seconds says how far it is.'
 SELECT format('CALL makini.run_sync(%s)', sync_id) FROM makini.sync ORDER BY sync_id \gexec
 \echo
 SELECT s.source, s.target, s.state, r.rows_inserted AS rows, r.pages, r.requests
@@ -197,7 +197,35 @@ FROM landing.cust_order_export o LEFT JOIN landing.cust_order_export_picks p ON 
 GROUP BY o._row_id ORDER BY o._row_id LIMIT 3;
 
 \echo
-\echo '==== 13. What it cost ===='
+\echo '==== 13. Nobody at the keyboard ===='
+\echo
+\echo '-- From now on a background worker runs them, and tells others what happens.'
+SELECT makini.alter_sync(sync_id, '{"schedule": "10 seconds"}') FROM makini.sync WHERE mode = 'incremental';
+\getenv inbox DEMO_INBOX_URL
+SELECT webhook_id FROM makini.create_webhook(:'inbox', events => '{stock.renamed}');
+SELECT makini.create_rule('renamed', 'warehouse.item', 'NEW.displayname IS DISTINCT FROM OLD.displayname',
+                          'stock.renamed', 'UPDATE', payload => 'jsonb_build_object(''item'', NEW.id, ''name'', NEW.displayname)');
+\echo
+\echo '-- Somebody renames an item in NetSuite; makini is left alone.'
+\! ../lib/sim sql "UPDATE netsuite.item SET displayname = 'Renamed in NetSuite', lastmodifieddate = now() WHERE id = $ITEM"
+DO $$
+BEGIN
+    WHILE NOT EXISTS (SELECT FROM warehouse.item WHERE displayname = 'Renamed in NetSuite') LOOP
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    WHILE NOT EXISTS (SELECT FROM makini.delivery WHERE status = 'delivered') LOOP
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
+SELECT id, itemid, displayname, _synced_at FROM warehouse.item WHERE displayname = 'Renamed in NetSuite';
+\echo '-- What the other side received.'
+\! curl -s "$DEMO_INBOX_LOG"
+\echo
+SELECT s.source, r.mode, r.status, r.requests, r.rows_updated FROM makini.sync_run r JOIN makini.sync s USING (sync_id)
+ORDER BY r.run_id DESC LIMIT 3;
+SELECT severity, object, message FROM makini.problem;
+\echo
+\echo '==== 14. What it cost ===='
 \echo
 SELECT server_name, used_by, requests, retries, throttled, bytes, wait_ms
 FROM makini.connection_stat JOIN makini.connection USING (connection_id) ORDER BY 1, 2;

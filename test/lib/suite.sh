@@ -164,6 +164,17 @@ python_tests() {
 	return $status
 }
 
+# Workers run, and webhooks may go to this machine.
+preload_makini() {
+	unprivileged mkdir -p "$work/cluster"
+	cat >"$work/cluster/extra.conf" <<END
+shared_preload_libraries = 'makini'
+max_worker_processes = 16
+makini.allow_http = on
+makini.allowed_private_hosts = '127.0.0.0/8'
+END
+}
+
 start_servers() {
 	[ -f "$work/cluster/port" ] || {
 		[ ! -f "$src/test/sim/netsuite/sim.py" ] || simulator_start "$src" "$work/sim" || exit 1
@@ -250,6 +261,7 @@ case $what in
 		say "building makini, starting a cluster and a simulated NetSuite"
 		make -s -C "$src" -j"$jobs" MAKINI_TEST=1 install >"$logs/build.log" 2>&1 ||
 			{ tail -40 "$logs/build.log" >&2; die "could not build makini"; }
+		[ "$what" != demo ] || preload_makini
 		start_servers
 		bash "$src/test/$what/run.sh" "$@"
 		exit

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use lib 'test/lib';
+use Hostile;
 use Makini;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -32,6 +33,8 @@ sql(q{
 		SERVER erp OPTIONS (query 'SELECT 1', key 'item,bin,lot');
 	CREATE FOREIGN TABLE src.line (parent bigint NOT NULL, line bigint NOT NULL, amount numeric)
 		SERVER erp OPTIONS (query 'SELECT 1', key 'parent,line');
+	CREATE FOREIGN TABLE src.pick (pick bigint NOT NULL, parent bigint, amount numeric)
+		SERVER erp OPTIONS (query 'SELECT 1', key 'pick');
 	CREATE FOREIGN TABLE src.loose (a text, b int) SERVER erp OPTIONS (query 'SELECT 1')});
 
 my $columns = 'name text, price numeric(12,2), day date, modified timestamptz, doc json, _synced_at timestamptz,'
@@ -92,9 +95,12 @@ foreach my $way (qw(bulk indexed joined))
 	is(sql("SELECT count(*), count(_synced_at), min(note), sum(price), count(doc) FROM dst.$way"), '2500|2500|own|4689375.00|2500', '... are all there');
 	sql("VACUUM ANALYZE dst.$way; CHECKPOINT");
 	my $before = sql("SELECT pg_current_wal_insert_lsn()");
-	is(write_rows($sync, items(n => 2500), %way, $way eq 'bulk' ? (what => 'empty') : ()), 'unchanged 2500', "$way: the same rows")
-	  if $way ne 'bulk';
-	cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 2500, '... write nothing') if $way ne 'bulk';
+	if ($way ne 'bulk')
+	{
+		is(write_rows($sync, items(n => 2500), %way), 'unchanged 2500', "$way: the same rows");
+		# A page or two of a catalogue may be tidied up meanwhile.
+		cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 20000, '... write nothing');
+	}
 	is(sql("SELECT count(*) FROM dst.$way WHERE xmax::text <> '0'"), 0, '... and lock no row');
 	is(write_rows($sync, items(n => 2500, name => q{CASE WHEN g = 7 THEN 'new' ELSE CASE WHEN g % 2 = 0 THEN 'a' ELSE 'b' END END}), %way),
 		'updated 1 unchanged 2499', "$way: one row that changed");
@@ -234,7 +240,7 @@ SKIP:
 {
 	sql("CREATE DOMAIN dst.short AS varchar(3) CHECK (VALUE <> 'bad');
 		CREATE TABLE dst.cast (price numeric(8,1), id int PRIMARY KEY, name dst.short, gone int, modified timestamptz(0), doc json, day timestamp,
-			_synced_at timestamptz, _deleted_at timestamptz, number bigserial, made timestamptz DEFAULT now(), twice numeric GENERATED ALWAYS AS (price * 2) STORED);
+			_synced_at timestamptz, _deleted_at timestamptz, number bigserial, ident int GENERATED ALWAYS AS IDENTITY, made timestamptz DEFAULT now(), twice numeric GENERATED ALWAYS AS (price * 2) STORED);
 		ALTER TABLE dst.cast DROP COLUMN gone");
 	my $sync = new_sync('src.item', 'dst.cast', 'id');
 	my $rows = items(name => q{CASE g WHEN 3 THEN 'bad' WHEN 4 THEN 'toolong' ELSE 'ok' END}, price => 'g * 1.57');
@@ -244,7 +250,7 @@ SKIP:
 	sql('TRUNCATE dst.cast');
 	is(write_rows($sync, items(name => q{'ok'}, price => 'g * 1.57'), what => 'empty'), 'inserted 30', 'all of them below SQL');
 	is(write_rows($sync, items(name => q{'ok'}, price => 'g * 1.57')), 'unchanged 30', '... are the same');
-	is(sql('SELECT count(*), count(DISTINCT number), count(made), sum(twice - 2 * price), max(price) FROM dst.cast'), '30|30|30|0.0|47.1', '... with defaults and generated values');
+	is(sql('SELECT count(*), count(DISTINCT number) + count(DISTINCT ident), count(made), sum(twice - 2 * price), max(price) FROM dst.cast'), '30|60|30|0.0|47.1', '... with defaults and generated values');
 }
 
 # ---- keys with NULLs ----
@@ -299,6 +305,8 @@ SKIP:
 	is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 0, '... and forgotten');
 	sql('DELETE FROM dst.window');
 	write_rows($sync, items());
+	write_rows($sync, items(where => 'g > 15'), what => 'note', low => '{0}', argument => 'lost');
+	is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 0, 'a page with a row that nobody can read says nothing about absence');
 	sql("CREATE TABLE dst.child (item bigint REFERENCES dst.window); INSERT INTO dst.child VALUES (14), (15)");
 	write_rows($sync, items(where => 'g NOT BETWEEN 13 AND 16'), what => 'note', low => '{0}');
 	is(write_rows($sync, items(), what => 'delete'), 'deleted 2 rejected 2', 'rows that others refer to stay');
@@ -317,6 +325,16 @@ SKIP:
 	is(write_rows($sync, $lines->('p = 5'), what => 'children', low => '{3,3}', high => '{5,4}', argument => 'parent'), 'deleted 1', 'the end of the parent that a page begins in');
 }
 
+{
+	sql('CREATE TABLE dst.pick (pick bigint PRIMARY KEY, parent bigint, amount numeric, _synced_at timestamptz)');
+	my $sync = new_sync('src.pick', 'dst.pick', 'pick', 'hard');
+	my $picks = sub { my ($where) = @_; return "SELECT g::bigint, (g / 3)::bigint, 1::numeric FROM generate_series(1, 20) g WHERE $where ORDER BY 1"; };
+
+	write_rows($sync, $picks->('true'));
+	is(write_rows($sync, $picks->('g IN (6, 9, 10)'), what => 'children', low => '{2}', high => '{12}', argument => 'parent'), 'deleted 3', 'children whose key does not begin with their parent');
+	is(sql("SELECT string_agg(pick::text, ',' ORDER BY pick) FROM dst.pick WHERE parent IN (1, 2, 3, 4)"), '3,4,5,6,9,10,12,13,14', '... and no others');
+}
+
 # ---- rows without a key ----
 {
 	sql('CREATE TABLE dst.loose (a text, b int, _synced_at timestamptz)');
@@ -324,8 +342,61 @@ SKIP:
 
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('x', 1), ('y', NULL)) v}), 'inserted 3', 'rows without a key');
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('x', 1), ('y', NULL), ('y', NULL)) v}, page => 2), 'inserted 1 unchanged 3', '... are counted');
+	is(write_rows($sync, q{SELECT 'x', 1}, what => 'multiset', argument => 'lost'), 'unchanged 1', '... and left where a row could not be read');
 	is(write_rows($sync, q{SELECT * FROM (VALUES ('x', 1), ('z', 2)) v}, what => 'multiset'), 'inserted 1 unchanged 1 deleted 3', '... and deleted where there are too many');
 	is(sql('SELECT a, b FROM dst.loose ORDER BY 1'), "x|1\nz|2", '... until they are the same');
+}
+
+# ---- comparing ----
+{
+	my $check = sub {
+		my ($sync, $query, %given) = @_;
+		my $id = sql("INSERT INTO makini._sync_check (sync_id) VALUES ($sync) RETURNING check_id");
+
+		write_rows($sync, $query, what => 'verify', argument => $id, %given);
+		return sql("SELECT kind, key, columns FROM makini._sync_difference WHERE check_id = $id ORDER BY 1, 2::text") . ';'
+		  . sql("SELECT source_rows, target_rows, missing, extra, different FROM makini._check_bucket WHERE check_id = $id");
+	};
+
+	sql("CREATE TABLE dst.compared (id bigint PRIMARY KEY, $columns)");
+	my $sync = new_sync('src.item', 'dst.compared', 'id');
+	write_rows($sync, items());
+	is($check->($sync, items(), low => '{0}'), ';30|30|0|0|0', 'nothing differs');
+	sql("DELETE FROM dst.compared WHERE id = 4; UPDATE dst.compared SET name = 'wrong', doc = '{\"a\": 2}' WHERE id = 5;
+		UPDATE dst.compared SET _deleted_at = now() WHERE id = 6; UPDATE dst.compared SET name = 'newer', modified = now() WHERE id = 7;
+		UPDATE dst.compared SET note = 'mine' WHERE id = 8; INSERT INTO dst.compared (id) VALUES (31), (32), (99)");
+	is($check->($sync, items(), low => '{0}', high => '{40}'),
+		qq(different|{"id": 5}|{name,doc}\nextra|{"id": 31}|\nextra|{"id": 32}|\nmissing|{"id": 4}|\nmissing|{"id": 6}|;30|30|2|2|1), 'what differs is told');
+	$sync = new_sync('src.balance', 'dst.balance', 'item,bin,lot', 'hard');
+	my $rows = 'SELECT * FROM (VALUES (1::bigint, NULL::bigint, NULL::text, 1::numeric), (1, 1, NULL, 2), (1, NULL, \'x\', 3)) v(item, bin, lot, quantity)';
+	sql('DELETE FROM dst.balance');
+	write_rows($sync, $rows);
+	sql("UPDATE dst.balance SET quantity = 7 WHERE lot = 'x'; INSERT INTO dst.balance VALUES (1, 3, NULL, 3, now())");
+	is($check->($sync, $rows, low => '{0}'),
+		qq(different|{"bin": null, "lot": "x", "item": 1}|{quantity}\nextra|{"bin": 3, "lot": null, "item": 1}|;3|4|0|1|1), 'with NULLs in keys too');
+}
+
+# ---- two lanes at once ----
+foreach my $way (qw(bulk indexed joined))
+{
+	my $argument = $way eq 'joined' ? q{'joined'} : 'NULL';
+	my $statement = sub {
+		my ($sync, $what, %given) = @_;
+		return "SELECT write_rows($sync, \$q\$" . items(%given) . "\$q\$, 1000, '$what', NULL, NULL, $argument)";
+	};
+	my ($one, $two) = map { Hostile::Session->new($node) } 1 .. 2;
+
+	sql("CREATE TABLE dst.lanes_$way (id bigint PRIMARY KEY, $columns)");
+	sql("ALTER TABLE dst.lanes_$way DROP CONSTRAINT lanes_${way}_pkey; CREATE INDEX ON dst.lanes_$way (id)") if $way eq 'joined';
+	my $sync = new_sync('src.item', "dst.lanes_$way", 'id');
+	$one->ask('BEGIN');
+	like(($one->ask($statement->($sync, 'apply', n => 20)))[0], qr/inserted 20/, "$way: one lane has written");
+	$two->send($statement->($sync, $way eq 'bulk' ? 'empty' : 'apply', n => 30, name => q{'newer'}, later => '1 hour'));
+	until_true('the other lane to wait', sub { return sql('SELECT count(*) FROM pg_stat_activity WHERE pid = ' . $two->pid . " AND wait_event_type = 'Lock'"); });
+	$one->ask('COMMIT');
+	like(($two->result)[0], qr/inserted 10 updated 20/, '... when another writes the same rows');
+	is(sql("SELECT count(*), count(DISTINCT id), min(name) FROM dst.lanes_$way"), '30|30|newer', '... and none is there twice');
+	$_->quit foreach $one, $two;
 }
 
 # ---- whose table it is ----

@@ -10,7 +10,7 @@ use Test::More;
 
 my $sim = Makini::Simulator->new('--rows', 'transaction=9000,item=300');
 my $node = makini_node('window', conf => 'makini.retry_base = 1');
-connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item']);
+connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item', 'itemvendor']);
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
 
@@ -94,6 +94,17 @@ is(sql("SELECT count(*) FROM wh.line WHERE transaction = $header AND _deleted_at
 sql("CALL makini.run_sync($id)");
 is(sql("SELECT count(*) FROM wh.transaction WHERE id = $header AND _deleted_at IS NULL"), 0, 'and so is the header');
 
+# ---- children that are all gone ----
+
+my $vendors = sql("SELECT makini.create_sync('erp.itemvendor', 'wh.itemvendor', schedule => NULL)");
+sql("CALL makini.run_sync($vendors)");
+my $item = sql('SELECT item FROM wh.itemvendor GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1');
+my $rest = sql("SELECT count(*) FROM wh.itemvendor WHERE item <> $item");
+$sim->sql("DELETE FROM netsuite.itemvendor WHERE item = $item");
+$sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() WHERE id = $item");
+sql("CALL makini.run_sync($vendors, 'incremental')");
+is(sql('SELECT count(*) FROM wh.itemvendor WHERE _deleted_at IS NULL'), $rest, 'a parent that has no children left loses them here too');
+
 # ---- another source ----
 
 my $items = sql("SELECT makini.create_sync('erp.item', 'wh.item', schedule => NULL)");
@@ -103,6 +114,7 @@ sql("CALL makini.run_sync($items)");
 $sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() - interval '1 year'");
 dies($node, "CALL makini.run_sync($items)", '55000', [qr/source of sync $items has changed/, qr/went back in time/, qr/makini\.reset_sync\($items\)/], 'a source that went back in time');
 is(sql("SELECT state FROM makini.sync WHERE sync_id = $items"), 'failed', 'the sync stops');
+is(sql("SELECT error_code FROM makini.sync_run WHERE sync_id = $items ORDER BY run_id DESC LIMIT 1"), 'source_changed', 'for a reason that has a name');
 is(sql("SELECT count(*) FROM makini.problem WHERE object LIKE '%erp.item%'"), 1, 'and is a problem');
 sql("SELECT makini.reset_sync($items)");
 sql("CALL makini.run_sync($items)");

@@ -95,6 +95,26 @@ is(sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'copy.item'::regclass
 sql("CALL makini.run_sync($item)");
 is(sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'copy.item'::regclass AND attname = 'upccode'"), '1', 'the next run adds it');
 
+# ---- columns that are refused without being named ----
+
+foreach my $kind ('400', '500')
+{
+	$sim->hide('item', 'purchasedescription', $kind);
+	alter_server($node, 'erp', max_retries => 0);
+	sql("CALL makini.run_sync($item, 'full')");
+	is(last_run($item, 'status'), 'completed', "a column that is answered with $kind is found");
+	is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{purchasedescription}', 'and left out');
+	$sim->reset;
+	sql("CALL makini.run_sync($item, 'full')");
+	is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{}', 'until it is back');
+}
+# trouble that is about no column stays what it is
+$sim->arm(kind => '500', count => 0, path => 'suiteql$');
+dies($node, "CALL makini.run_sync($item, 'full')", 'HV000', [qr/NetSuite failed inside/], 'trouble of another kind');
+$sim->disarm;
+is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{}', 'leaves no column out');
+alter_server($node, 'erp', max_retries => undef);
+
 # ---- mending: nothing is locked while the source is asked ----
 
 sub latest_check { return sql('SELECT max(check_id) FROM makini.sync_check'); }
@@ -148,6 +168,24 @@ foreach my $case ([ 'transactionline', 'transaction, id', 'memo' ], [ 'inventory
 	is(differing($table, "$key, $column"), '0', "$table: the copy is the source");
 }
 
+# ---- a source that can only be read whole ----
+
+my $asc = Makini::ASCTrac->new;
+connect_warehouse($node, $asc, options => { time_zone => 'America/New_York' }, tables => ['inventory_audit']);
+sql('ALTER FOREIGN TABLE wms.inventory_audit DROP COLUMN date_time');
+my $stock = sql("SELECT makini.create_sync('wms.inventory_audit', 'copy.stock', schedule => NULL)");
+sql("CALL makini.run_sync($stock)");
+sql(q{DELETE FROM copy.stock WHERE ctid IN (SELECT ctid FROM copy.stock LIMIT 3); UPDATE copy.stock SET quantity = -1 WHERE ctid IN (SELECT ctid FROM copy.stock LIMIT 2);
+	INSERT INTO copy.stock (facility, product_code, expdate, _synced_at) VALUES ('DAY1', 'none', '2020-02-29 12:00+00', '2020-03-01')});
+sql("CALL makini.run_sync($stock, 'verify')");
+is(differences(latest_check()), 'different 2, extra 1, missing 3', 'verify finds what is extra where pages have no range');
+$node->append_conf('postgresql.conf', "timezone = 'Asia/Tokyo'\ndatestyle = 'SQL, DMY'");
+$node->reload;
+is(sql('SELECT makini.repair_sync(' . latest_check() . ')'), '6', 'repair mends it, whatever the settings are by then');
+sql("CALL makini.run_sync($stock, 'verify')");
+is(differences(latest_check()), '', 'all is the same again');
+$asc->stop;
+
 # ---- values that are none of their type ----
 
 $sim->arm(kind => 'not_text', value => 'much', column => 'cost', row => 3, count => 1, sql => 'FROM item t');
@@ -169,6 +207,17 @@ $sim->remove_rows('item', $id);
 is(sql("SELECT makini.retry_rejected($item)"), '1', 'when it is gone meanwhile');
 is(sql("SELECT resolution FROM makini.rejected_row ORDER BY rejected_id DESC LIMIT 1"), 'gone at the source', 'that settles it');
 is(sql("SELECT _deleted_at IS NOT NULL FROM copy.item WHERE id = $id"), 't', 'and deletes it here');
+
+# ---- another account ----
+
+sql("CALL makini.run_sync($item, 'verify')");
+sql('UPDATE copy.item SET itemid = NULL WHERE id = (SELECT min(id) FROM copy.item WHERE _deleted_at IS NULL)');
+sql("CALL makini.run_sync($item, 'verify')");
+my $broken = latest_check();
+alter_server($node, 'erp', account_id => '7654321_SB9');
+dies($node, "SELECT makini.repair_sync($broken)", '55000', [qr/source of sync $item has changed/], 'rows of another account are not taken for the same');
+alter_server($node, 'erp', account_id => $sim->value('account_id'));
+is(sql("SELECT makini.repair_sync($broken)"), '1', 'with the first one they are');
 
 # ---- rights ----
 

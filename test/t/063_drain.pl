@@ -60,6 +60,7 @@ cmp_ok($landed, '>', 200, 'rows have landed');
 is(acks('landing.tranfile_export'), "done $landed", 'and are acknowledged');
 is($sim->feed('TranFileExport')->{T}, $landed, 'as the other side says, too');
 is(sql("SELECT rows_read, rows_inserted, rows_rejected, status FROM makini.sync_run WHERE sync_id = $moves ORDER BY run_id DESC LIMIT 1"), "$landed|$landed|0|completed", 'the account');
+is(sql("SELECT state, data_as_of > now() - interval '1 hour', last_success_at IS NOT NULL FROM makini.sync WHERE sync_id = $moves"), 'incremental|t|t', 'the state');
 is(sql('SELECT count(*) FROM makini.owed_acknowledgement'), '0', 'nothing is owed');
 is(sql(q{SELECT bool_and(_raw->>'TRANFILE_REC_ID' IS NOT NULL AND (_raw->>'TRANFILE_REC_ID')::numeric = tranfile_rec_id AND _received_at <= now() AND _duplicate_of IS NULL) FROM landing.tranfile_export}), 't', 'each with what was sent');
 run($moves);
@@ -125,6 +126,15 @@ foreach my $feed (qw(cust_order_status_export parcel_export wcs_picks))
 	drop($id);
 }
 
+# Rows that carry the clock of their answer are known again all the same.
+$sim->reset;
+my $events = create('cust_order_status_export', 'landing');
+run($events);
+$sim->set_flags('CustOrderStatusExport', 'F');
+run($events);
+is(sql(q{SELECT count(*) - 2 * count(_duplicate_of), count(*) > 20 FROM landing.cust_order_status_export}), '0|t', 'events that came again, at another time of day');
+drop($events);
+
 # ---- by hand ----
 
 $sim->reset;
@@ -177,7 +187,7 @@ drop($moves);
 
 sub strict_table
 {
-	sql(q{CREATE TABLE IF NOT EXISTS landing.tranfile_export (tranfile_rec_id bigint, trans_type varchar(20), quantity numeric CHECK (quantity > -1000), facility text,
+	sql(q{CREATE TABLE IF NOT EXISTS landing.tranfile_export (tranfile_rec_id bigint, trans_type varchar(20), quantity numeric, facility text, skidid text CHECK (skidid NOT LIKE 'BROKEN%'),
 		_row_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, _received_at timestamptz NOT NULL, _run_id bigint, _ack text, _duplicate_of bigint, _raw jsonb)});
 	return;
 }
@@ -185,19 +195,39 @@ sub strict_table
 foreach my $refuse (qw(never rejected))
 {
 	$sim->reset;
-	$sim->add_row('TranFileExport', QUANTITY => -5000);
-	$sim->add_row('TranFileExport', QUANTITY => -6000);
+	$sim->add_row('TranFileExport', SKIDID => "BROKEN$_") foreach 1, 2;
+	my $left = $sim->feed('TranFileExport')->{F} - $landed - 2;
 	strict_table();
 	$moves = create('tranfile_export', 'landing', refuse => $refuse);
 	run($moves);
 	is(sql('SELECT count(*) FROM landing.tranfile_export'), $landed, "refuse $refuse: the sound rows have landed");
-	is(sql("SELECT count(*), count(*) FILTER (WHERE reason LIKE '23514:%' AND data->>'QUANTITY' LIKE '-_000%' AND key ? 'tranfile_rec_id') FROM makini.rejected_row WHERE sync_id = $moves"), '2|2', "refuse $refuse: the others are kept, with their reasons");
+	is(sql("SELECT count(*), count(*) FILTER (WHERE reason LIKE '23514:%' AND data->>'SKIDID' LIKE 'BROKEN_' AND key ? 'tranfile_rec_id') FROM makini.rejected_row WHERE sync_id = $moves"), '2|2', "refuse $refuse: the others are kept, with their reasons");
 	is(sql("SELECT status, rows_rejected FROM makini.sync_run WHERE sync_id = $moves"), 'partial|2', "refuse $refuse: which the account says");
-	is(join(' ', map { $sim->feed('TranFileExport')->{$_} } qw(F S T E)), $refuse eq 'never' ? '4 0 ' . ($landed + 2) . ' 0' : "4 0 $landed 2", "refuse $refuse: and the other side knows")
+	is(join(' ', map { $sim->feed('TranFileExport')->{$_} } qw(F S T E)), $refuse eq 'never' ? "$left 0 " . ($landed + 2) . ' 0' : "$left 0 $landed 2", "refuse $refuse: and the other side knows")
 	  or diag(explain($sim->feed('TranFileExport')));
 	is(sql('SELECT count(*) FROM makini.owed_acknowledgement'), '0', "refuse $refuse: nothing is owed");
+	is(sql("SELECT makini.retry_rejected($moves)"), '0', "refuse $refuse: tried again, they are refused again");
+	sql(q{ALTER TABLE landing.tranfile_export DROP CONSTRAINT tranfile_export_skidid_check});
+	$sim->forget;
+	is(sql("SELECT makini.retry_rejected($moves)"), '2', "refuse $refuse: when the table has changed they land");
+	is($sim->requests('TranFileExport'), 0, "refuse $refuse: from what was kept of them");
+	is(sql(q{SELECT count(*), count(DISTINCT _row_id), count(DISTINCT _run_id) FROM landing.tranfile_export}), join('|', $landed + 2, $landed + 2, 1), "refuse $refuse: as if they had come with the others");
+	is(acks('landing.tranfile_export'), $refuse eq 'never' ? 'done ' . ($landed + 2) : "done $landed, refused 2", "refuse $refuse: with what became of them");
+	is(sql("SELECT count(*) FROM makini.rejected_row WHERE sync_id = $moves AND resolved_at IS NULL"), '0', "refuse $refuse: and are settled");
 	drop($moves);
 }
+
+# With children, too.
+$sim->reset;
+$orders = create('cust_order_export', 'landing');
+sql(q{ALTER TABLE landing.cust_order_export_picks ADD CONSTRAINT no_line CHECK (line_number <> 1)});
+run($orders);
+cmp_ok(sql('SELECT count(*) FROM makini.rejected_row WHERE resolved_at IS NULL'), '>', 0, 'a child that can\'t be written keeps its parent away');
+is(sql('SELECT count(*) FROM landing.cust_order_export_picks p LEFT JOIN landing.cust_order_export o ON o._row_id = p._parent_row_id WHERE o._row_id IS NULL'), '0', 'and its siblings');
+sql(q{ALTER TABLE landing.cust_order_export_picks DROP CONSTRAINT no_line});
+sql("SELECT makini.retry_rejected($orders, ARRAY(SELECT rejected_id FROM makini.rejected_row WHERE resolved_at IS NULL))");
+is(sql(q{SELECT (SELECT count(*) FROM landing.cust_order_export), sum(jsonb_array_length(_raw->'PicksList')) = (SELECT count(*) FROM landing.cust_order_export_picks) FROM landing.cust_order_export}), "$n|t", 'until they are landed together');
+drop($orders);
 
 # ---- tables that were there ----
 
@@ -218,6 +248,17 @@ is(sql(q{SELECT count(*), count(*) FILTER (WHERE mine = 'kept' AND doubled = qua
 sql(q{DROP TRIGGER note ON landing.tranfile_export});
 drop($moves);
 
+# Partitions, and a sequence that is no identity.
+$sim->reset;
+sql(q{CREATE TABLE landing.tranfile_export (tranfile_rec_id bigint, trans_type text, _row_id bigserial, _received_at timestamptz NOT NULL, _run_id bigint, _ack text, _duplicate_of bigint, _raw jsonb)
+		PARTITION BY LIST (trans_type);
+	CREATE TABLE landing.scrap PARTITION OF landing.tranfile_export FOR VALUES IN ('SC');
+	CREATE TABLE landing.others PARTITION OF landing.tranfile_export DEFAULT});
+$moves = create('tranfile_export', 'landing');
+run($moves);
+is(sql(q{SELECT (SELECT count(*) FROM landing.scrap) > 0, count(*), count(*) FILTER (WHERE _ack = 'done') FROM landing.tranfile_export}), "t|$landed|$landed", 'a partitioned table');
+drop($moves);
+
 # ---- whose it is ----
 
 $sim->reset;
@@ -226,7 +267,14 @@ dies($node, q{SELECT makini.create_drain('wms.tranfile_export', 'clerks', option
 $moves = create('tranfile_export', 'landing', acknowledge => 'manual');
 run($moves);
 dies($node, "SELECT makini.acknowledge($moves, '{1}')", '42501', [qr/must be owner/], 'nor may others acknowledge', user => 'clerk');
+sql(q{CREATE TABLE landing.log (who name);
+	CREATE FUNCTION landing.who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO landing.log VALUES (current_user); RETURN NEW; END $$;
+	GRANT ALL ON landing.log TO keeper;
+	CREATE TRIGGER who BEFORE UPDATE ON landing.tranfile_export FOR EACH ROW EXECUTE FUNCTION landing.who();
+	ALTER TABLE landing.tranfile_export OWNER TO keeper});
 sql("SELECT makini.acknowledge($moves, ARRAY(SELECT min(_row_id) FROM landing.tranfile_export))");
+is(sql('SELECT DISTINCT who FROM landing.log'), 'keeper', 'a superuser who acknowledges lends nobody his rights');
+sql('ALTER TABLE landing.tranfile_export OWNER TO postgres');
 is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '1', 'who may use the server sees what is owed');
 sql(q{SELECT makini.revoke_access('clerk', 'reader', 'wms')});
 is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '0', 'and only such');

@@ -19,6 +19,25 @@
 
 static const char *const names[] = {"a", "b"};
 
+static int
+put_rows(char *out, CellPage *page, PageColumns *columns, char *chunk, size_t len)
+{
+	PageError error;
+
+	if (!page_decode(page, columns, chunk, len, 1000, &error))
+	{
+		strcat(out, "! ");
+		strcat(out, error.message);
+		return 0;
+	}
+	for (int i = 0; i < page->nrows; i++)
+	{
+		strcat(out, page->cells[i * 2].text ? page->cells[i * 2].text : "null");
+		strcat(out, " ");
+	}
+	return 1;
+}
+
 /* The texts of column a of all rows, joined by blanks, or what is wrong. */
 static char *
 read_body(const char *body, size_t chunk_size, size_t piece, int *chunks)
@@ -26,7 +45,6 @@ read_body(const char *body, size_t chunk_size, size_t piece, int *chunks)
 	ArrayReader *reader = array_create(chunk_size, 1000);
 	PageColumns *columns = page_columns_create(names, 2);
 	CellPage	 page = {0};
-	PageError	 error;
 	char		*out = calloc(1, 100000);
 	size_t		 at = 0;
 	size_t		 len;
@@ -38,17 +56,8 @@ read_body(const char *body, size_t chunk_size, size_t piece, int *chunks)
 		while ((chunk = array_take(reader, &len)) != NULL)
 		{
 			(*chunks)++;
-			if (!page_decode(&page, columns, chunk, len, 1000, &error))
-			{
-				strcat(out, "! ");
-				strcat(out, error.message);
+			if (!put_rows(out, &page, columns, chunk, len))
 				goto done;
-			}
-			for (int i = 0; i < page.nrows; i++)
-			{
-				strcat(out, page.cells[i * 2].text ? page.cells[i * 2].text : "null");
-				strcat(out, " ");
-			}
 		}
 		if (array_state(reader) == ARRAY_BROKEN || at == strlen(body))
 			break;
@@ -56,6 +65,9 @@ read_body(const char *body, size_t chunk_size, size_t piece, int *chunks)
 		array_push(reader, body + at, len);
 		at += len;
 	}
+	chunk = array_take_rest(reader, &len);
+	if (chunk != NULL)
+		put_rows(out, &page, columns, chunk, len);
 	switch (array_state(reader))
 	{
 		case ARRAY_BROKEN:
@@ -173,6 +185,9 @@ main(void)
 	check("<html>", "! it begins neither like an array nor like an object", "a page instead");
 	check("\"x\"", "! it begins neither like an array nor like an object", "a string instead");
 	check("[{\"a\":1}", "(open)", "a torn array");
+	check("[{\"a\":1},{\"a\":2},{\"a\":", "1 2 (open)", "what was whole before it was torn");
+	check("[{\"a\":1},{\"a\":2},}", "1 2 ! a bracket does not match", "what was whole before it broke");
+	check("[{\"a\":1}] x", "1 ! something follows the array", "and what was before something else");
 	check("[,]", "! an element is missing", "no element before a comma");
 	check("[}", "! a bracket does not match", "a bracket that does not match");
 	check_long();

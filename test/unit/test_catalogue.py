@@ -28,12 +28,23 @@ TABLE = re.compile(r'TABLE\((\w+), ("[\w,]+"), %s, %s, (TINY|SMALL|MEDIUM|LARGE|
                    % (TEXT, TEXT, TEXT))
 COLUMN = re.compile(r'\tCOLUMN\((\w+), (\w+), (0|[A-Z]+(?: \| [A-Z]+)*), %s\)$' % TEXT)
 
+TRAITS = re.compile(r'TRAITS\((\w+), (TOMBSTONE|WITH_PARENT|FULL_PASS|NEVER), (DOCUMENT|MASTER), %s, %s, %s\)$'
+                    % (TEXT, TEXT, TEXT))
+
 Table = collections.namedtuple("Table", "name key cursor record_type size comment columns")
 Column = collections.namedtuple("Column", "name kind flags comment")
+Traits = collections.namedtuple("Traits", "table deletes kind parent parent_column full_every")
 
 
 def text(token):
     return None if token == "NULL" else token[1:-1].replace('\\"', '"')
+
+
+def read_traits():
+    """The lines of traits.def, in the form that it describes itself."""
+    with open(os.path.join(FOLDER, "traits.def"), encoding="ascii") as lines:
+        found = [TRAITS.match(line.rstrip()) or line for line in lines if line.startswith("TRAITS(")]
+    return [Traits(line[1], line[2], line[3], text(line[4]), text(line[5]), text(line[6])) for line in found]
 
 
 def read_file(name):
@@ -126,7 +137,52 @@ class Catalogue(unittest.TestCase):
 
     def test_every_file_is_read(self):
         names = sorted(name for name in os.listdir(FOLDER) if name.endswith(".def"))
-        self.assertEqual(names, sorted("catalogue_%s.def" % name for name in DEFS))
+        self.assertEqual(names, sorted(["catalogue_%s.def" % name for name in DEFS] + ["traits.def"]))
+
+
+class TraitsOfTables(unittest.TestCase):
+    """What syncs are told of the tables."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tables = {table.name: table for name in DEFS for table in read_file(name)}
+        cls.traits = read_traits()
+
+    def columns(self, table):
+        return {column.name: column for column in self.tables[table].columns}
+
+    def test_every_table_once(self):
+        self.assertEqual(sorted(traits.table for traits in self.traits), sorted(self.tables))
+
+    def test_parents_tell_what_changed(self):
+        for traits in self.traits:
+            self.assertEqual(traits.deletes == "WITH_PARENT", traits.parent is not None, traits.table)
+            self.assertEqual(traits.parent is None, traits.parent_column is None, traits.table)
+            if traits.parent is None:
+                continue
+            parent = self.tables[traits.parent]
+            self.assertIsNotNone(parent.cursor, traits.table)
+            self.assertEqual(len(parent.key), 1, traits.table)
+            self.assertEqual(self.columns(traits.table)[traits.parent_column].kind,
+                             self.columns(parent.name)[parent.key[0]].kind, traits.table)
+
+    def test_tombstones_name_a_number(self):
+        for traits in self.traits:
+            if traits.deletes == "TOMBSTONE":
+                table = self.tables[traits.table]
+                self.assertEqual([self.columns(table.name)[key].kind for key in table.key], ["INTEGER"], table.name)
+                self.assertIsNotNone(table.cursor, table.name)
+
+    def test_full_passes(self):
+        """None are asked for where every run is one, and some where nothing else tells of deletes."""
+        for traits in self.traits:
+            changes = self.tables[traits.table].cursor or traits.parent
+            if not changes:
+                self.assertIsNone(traits.full_every, traits.table)
+            elif traits.deletes == "FULL_PASS":
+                self.assertIsNotNone(traits.full_every, traits.table)
+            if traits.full_every is not None:
+                self.assertRegex(traits.full_every, r"^\d+ days?$", traits.table)
 
 
 @unittest.skipUnless(os.path.exists(RESEARCH), "the research is not at hand")

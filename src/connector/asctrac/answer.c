@@ -60,6 +60,20 @@ asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity, const Remot
 	return answer;
 }
 
+/*
+ * asctrac_answer_kept
+ *		What stands for an answer where rows are decoded that were kept.
+ */
+AsctracAnswer *
+asctrac_answer_kept(const Connection *conn, const Entity *entity)
+{
+	AsctracAnswer *answer = palloc0(sizeof(AsctracAnswer));
+
+	answer->entity = entity;
+	answer->server_name = conn->server_name;
+	return answer;
+}
+
 pg_noreturn static void
 raise_broken(const AsctracAnswer *answer, const char *detail)
 {
@@ -105,9 +119,10 @@ read_more(AsctracAnswer *answer)
 	const char *data;
 	size_t		len;
 
-	if (answer->ended)
+	if (answer->ended || array_state(answer->array) == ARRAY_BROKEN)
 		return false;
-	if (!remote_call_read(answer->call, &data, &len))
+	remote_call_wait_data(answer->call);
+	if (!remote_call_take(answer->call, &data, &len))
 	{
 		answer->ended = true;
 		return false;
@@ -164,10 +179,18 @@ may_be_empty(AsctracAnswer *answer)
 	return response->status == 204 || response->status == 404;
 }
 
-/* Everything was read: what does it amount to? */
+/* Nothing more will come: what does it amount to? */
 static void
 judge_end(AsctracAnswer *answer)
 {
+	const char *data;
+	size_t		len;
+
+	if (array_state(answer->array) == ARRAY_BROKEN)
+		raise_broken(answer, array_error(answer->array));
+
+	/* raises what went wrong on the way */
+	(void) remote_call_read(answer->call, &data, &len);
 	switch (array_state(answer->array))
 	{
 		case ARRAY_CLOSED:
@@ -197,13 +220,13 @@ asctrac_answer_next(AsctracAnswer *answer, size_t *len)
 
 	while ((chunk = take_chunk(answer, len)) == NULL)
 	{
-		if (array_state(answer->array) == ARRAY_BROKEN)
-			raise_broken(answer, array_error(answer->array));
-		if (!read_more(answer))
-		{
-			judge_end(answer);
-			return NULL;
-		}
+		if (read_more(answer))
+			continue;
+		chunk = array_take_rest(answer->array, len);
+		if (chunk != NULL)
+			break;
+		judge_end(answer);
+		return NULL;
 	}
 	asctrac_verify_text(answer->entity, chunk, *len);
 	return chunk;
@@ -233,10 +256,15 @@ asctrac_answer_rows(const AsctracAnswer *answer)
 bool
 asctrac_answer_is_over(AsctracAnswer *answer)
 {
+	const char *data;
+	size_t		len;
+
 	if (array_state(answer->array) != ARRAY_CLOSED)
 		return false;
 	while (read_more(answer))
 		continue;
+	if (answer->ended)
+		(void) remote_call_read(answer->call, &data, &len);
 	return array_waiting(answer->array) == 0;
 }
 

@@ -67,6 +67,7 @@ const Connector asctrac_connector = {
 	.feed_next = asctrac_feed_next,
 	.feed_close = asctrac_feed_close,
 	.feed_untouched = asctrac_feed_untouched,
+	.feed_again = asctrac_feed_again,
 	.feed_flag = asctrac_feed_flag,
 	.feed_redelivers = asctrac_feed_redelivers,
 	.acknowledge_key = asctrac_acknowledge_key,

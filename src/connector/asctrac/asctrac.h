@@ -140,6 +140,7 @@ typedef struct AsctracAnswer AsctracAnswer;
 extern AsctracAnswer		*asctrac_answer_start(RemoteEndpoint *endpoint, const Entity *entity,
 												  const RemoteRequest *request);
 extern void					 asctrac_answer_wait(AsctracAnswer *answer);
+extern AsctracAnswer		*asctrac_answer_kept(const Connection *conn, const Entity *entity);
 extern char					*asctrac_answer_next(AsctracAnswer *answer, size_t *len);
 extern void					 asctrac_answer_count(AsctracAnswer *answer, int rows);
 extern int64				 asctrac_answer_rows(const AsctracAnswer *answer);
@@ -152,6 +153,7 @@ extern Feed		 *asctrac_feed_open(Connection *conn, const Entity *entity);
 extern FeedBatch *asctrac_feed_next(Feed *feed);
 extern void		  asctrac_feed_close(Feed *feed);
 extern bool		  asctrac_feed_untouched(Feed *feed);
+extern FeedBatch *asctrac_feed_again(Connection *conn, const Entity *entity, const char *row);
 
 /* acknowledge.c */
 extern const char *asctrac_acknowledge_key(const Entity *entity);
@@ -160,7 +162,7 @@ extern void asctrac_acknowledge(Connection *conn, const Entity *entity, List *ac
 /* check.c */
 extern const char *asctrac_feed_flag(const Entity *entity);
 extern bool		   asctrac_feed_redelivers(const Connection *conn, const Entity *entity);
-extern List *asctrac_check_drain(Connection *conn, const Entity *entity);
+extern List		  *asctrac_check_drain(Connection *conn, const Entity *entity);
 
 /* write.c */
 extern Writer *asctrac_begin_write(Connection *conn, const Source *source, List *columns);

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "utils/memutils.h"
 
 #include "connector/asctrac/asctrac.h"
@@ -128,6 +130,26 @@ drained_entity(const Entity *entity)
 	return entity->parent != NULL ? connector_find_entity(&asctrac_connector, entity->parent) : entity;
 }
 
+static Feed *
+make_feed(const Entity *entity)
+{
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "makini asctrac feed", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext		   old = MemoryContextSwitchTo(cxt);
+	Feed				  *feed = palloc0(sizeof(Feed));
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+
+	feed->entity = entity;
+	feed->cxt = cxt;
+	feed->batch_cxt = AllocSetContextCreate(cxt, "makini asctrac batch", ALLOCSET_DEFAULT_SIZES);
+	callback->func = release_feed;
+	callback->arg = feed;
+	MemoryContextRegisterResetCallback(cxt, callback);
+	add_parts(feed);
+	MemoryContextSwitchTo(old);
+	return feed;
+}
+
 /*
  * asctrac_feed_open
  *		Ask a feed for all it has; the feed lives in CurrentMemoryContext.
@@ -136,22 +158,12 @@ Feed *
 asctrac_feed_open(Connection *conn, const Entity *entity)
 {
 	AsctracState *state = conn->state;
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "makini asctrac feed", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext		   old = MemoryContextSwitchTo(cxt);
-	Feed				  *feed = palloc0(sizeof(Feed));
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	RemoteRequest		   request = {.method = "GET"};
-	AsctracCall			  *call;
+	MemoryContext old = CurrentMemoryContext;
+	Feed		 *feed = make_feed(drained_entity(entity));
+	RemoteRequest request = {.method = "GET"};
+	AsctracCall	 *call;
 
-	feed->entity = drained_entity(entity);
-	feed->cxt = cxt;
-	feed->batch_cxt = AllocSetContextCreate(cxt, "makini asctrac batch", ALLOCSET_DEFAULT_SIZES);
-	callback->func = release_feed;
-	callback->arg = feed;
-	MemoryContextRegisterResetCallback(cxt, callback);
-	add_parts(feed);
-
+	MemoryContextSwitchTo(feed->cxt);
 	call = asctrac_call(feed->entity, state->rest_user, state->site_id, conn->time_zone, false, NIL);
 	request.url = psprintf("%s%s", conn->endpoint.base_url, call->url);
 	request.headers = list_make1("Accept: application/json");
@@ -259,6 +271,57 @@ add_children(Feed *feed, int at, int row)
 	}
 }
 
+/* The clock of an answer, as in "2024-09-10T13:02:03.1234567-04:00": no other time is that exact. */
+#define STAMP_LENGTH (sizeof("2024-09-10T13:02:03.1234567-04:00") - 1)
+
+static bool
+is_stamp(const char *text)
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd.ddddddd+dd:dd";
+
+	for (size_t i = 0; i < STAMP_LENGTH; i++)
+	{
+		bool fits = form[i] == 'd' ? isdigit((unsigned char) text[i]) != 0 :
+			form[i] == '+'		   ? text[i] == '+' || text[i] == '-' :
+									 text[i] == form[i];
+
+		if (!fits)
+			return false;
+	}
+	return text[STAMP_LENGTH] == '"';
+}
+
+/* The first stamp in a text that ends with NUL. */
+static char *
+find_stamp(const char *text)
+{
+	for (const char *at = strchr(text, 'T'); at != NULL; at = strchr(at + 1, 'T'))
+	{
+		if (at - text >= 10 && is_stamp(at - 10))
+			return unconstify(char *, at) - 10;
+	}
+	return NULL;
+}
+
+/* Rows that come again are the same but for the clock of the answer. */
+static void
+take_essence(Feed *feed)
+{
+	const CellPage *raw = &feed->batch.raw;
+
+	feed->batch.essence = palloc_extended(sizeof(Cell) * raw->nrows, MCXT_ALLOC_HUGE);
+	for (int row = 0; row < raw->nrows; row++)
+	{
+		Cell *cell = &feed->batch.essence[row];
+		char *stamp;
+
+		*cell = raw->cells[row];
+		cell->text = pnstrdup(cell->text, cell->len);
+		while ((stamp = find_stamp(cell->text)) != NULL)
+			memset(stamp, '0', STAMP_LENGTH);
+	}
+}
+
 /* The rows once more, as they were sent: decoding writes into what it reads. */
 static void
 take_raw(Feed *feed, const char *chunk, size_t len)
@@ -269,6 +332,9 @@ take_raw(Feed *feed, const char *chunk, size_t len)
 	memcpy(feed->raw, chunk, len + 1);
 	if (!page_decode_objects(&feed->batch.raw, feed->raw, len, MAX_ROWS, &error))
 		asctrac_answer_broken(feed->answer, &error);
+	feed->batch.essence = feed->batch.raw.cells;
+	if (find_stamp(chunk) != NULL)
+		take_essence(feed);
 }
 
 /* One column of one row; false where it is no text. */
@@ -301,7 +367,7 @@ salvage_row(Feed *feed, int row)
 
 	for (int i = 0; i < page->ncolumns; i++)
 	{
-		cells[i] = (Cell) {.text = NULL};
+		cells[i] = (Cell){.text = NULL};
 		if (!salvage_cell(feed, &feed->batch.raw.cells[row], i, &cells[i], &error))
 			note_broken(feed, row, error.message);
 	}
@@ -439,4 +505,21 @@ asctrac_feed_untouched(Feed *feed)
 	if (fault->http_status == 0)
 		return fault->sqlstate == ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 	return fault->http_status >= 400 && fault->http_status < 500 && fault->http_status != 408;
+}
+
+/*
+ * asctrac_feed_again
+ *		A row of a feed, as it was sent, in the batch that it came in.
+ */
+FeedBatch *
+asctrac_feed_again(Connection *conn, const Entity *entity, const char *row)
+{
+	Feed		 *feed = make_feed(drained_entity(entity));
+	MemoryContext old = MemoryContextSwitchTo(feed->batch_cxt);
+	char		 *chunk = psprintf("{\"items\":[%s]}", row);
+
+	feed->answer = asctrac_answer_kept(conn, feed->entity);
+	take_chunk(feed, chunk, strlen(chunk));
+	MemoryContextSwitchTo(old);
+	return &feed->batch;
 }

@@ -1,0 +1,46 @@
+# Drains run by the worker: on schedule, as soon as rows are decided by hand, and
+# not while a session runs them.
+use strict;
+use warnings;
+use lib 'test/lib';
+use Hostile;
+use JSON::PP;
+use Makini;
+use Test::More;
+
+my $sim = Makini::ASCTrac->new;
+my $node = makini_node('drain_worker', preload => 1, conf => "makini.retry_base = 1\nrestart_after_crash = on");
+connect_warehouse($node, $sim, tables => [ 'tranfile_export', 'cust_order_export' ]);
+
+sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+
+my $id = sql(q{SELECT makini.create_drain('wms.tranfile_export', 'landing', '1 hour', 'manual', options => '{"accept_loss": true}')});
+
+sql("SELECT makini.resume_sync($id)");
+until_true('rows to land', sub { return sql("SELECT count(*) FROM makini.sync_run WHERE sync_id = $id AND status = 'completed'") > 0; });
+my $n = sql('SELECT count(*) FROM landing.tranfile_export');
+cmp_ok($n, '>', 200, 'the worker drains');
+is($sim->feed('TranFileExport')->{T}, 0, 'and acknowledges nothing that is not decided');
+is(sql("SELECT makini.acknowledge($id, ARRAY(SELECT _row_id FROM landing.tranfile_export LIMIT 7))"), '7', 'seven rows are decided');
+until_true('acknowledgements', sub { return $sim->feed('TranFileExport')->{T} == 7; });
+is($sim->feed('TranFileExport')->{T}, 7, 'which it sends at once');
+until_true('the run to end', sub { return sql("SELECT count(*) FROM makini.sync_run WHERE sync_id = $id AND status = 'running'") eq '0'; });
+is(sql(q{SELECT count(*) FROM landing.tranfile_export WHERE _ack = 'done'}), '7', 'as the table says');
+
+# A worker that is killed in the middle: the next one sends what is owed.
+my $orders = sql(q{SELECT makini.create_drain('wms.cust_order_export', 'landing', '1 hour', options => '{"accept_loss": true}')});
+$sim->add_bulk('CustOrderExport', 500);
+$sim->arm(kind => 'delay', ms => 3000, path => 'CustOrderExport', after => 1, late => JSON::PP::true);
+sql("SELECT makini.resume_sync($orders)");
+until_true('an acknowledgement', sub { return $sim->feed('CustOrderExport')->{T} > 0; });
+my $pid = sql("SELECT pid FROM makini._sync_run WHERE sync_id = $orders AND status = 'running'");
+kill 9, $pid;
+$sim->disarm;
+until_true('the server to come back', sub { return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 }; });
+sql("UPDATE makini._sync SET next_run_at = now() WHERE sync_id = $orders; SELECT makini.request_sync($orders)");
+until_true('all to be acknowledged', sub { return sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack <> 'done' AND ordernumber NOT LIKE '%''%'}) eq '0'; });
+cmp_ok(sql('SELECT count(*) FROM landing.cust_order_export'), '>=', 500, 'nothing that had landed is lost');
+is(sql(q{SELECT count(*) FROM makini._torn_answer}), '0', 'no answer was torn');
+
+$node->stop;
+done_testing();
