@@ -108,7 +108,6 @@ note_of_subtransaction(void)
 	SubTransactionId subid = GetCurrentSubTransactionId();
 	Noted			*note = noted == NIL ? NULL : llast(noted);
 
-	/* One after its child: a note of its own, which an abort of the child leaves alone. */
 	if (note == NULL || note->subid != subid)
 	{
 		note = palloc0(sizeof(Noted));
@@ -139,19 +138,34 @@ event_noted(const pg_uuid_t *id, const char *type, const pg_uuid_t *connection)
 	MemoryContextSwitchTo(old);
 }
 
+/* What a subtransaction noted becomes its parent's. */
+static void
+hand_over(SubTransactionId subid, SubTransactionId parent)
+{
+	Noted *note = llast(noted);
+	Noted *before = list_length(noted) < 2 ? NULL : list_nth(noted, list_length(noted) - 2);
+
+	if (note->subid != subid)
+		return;
+	note->subid = parent;
+	if (before == NULL || before->subid != parent)
+		return;
+	before->count += note->count;
+	before->last = note->last;
+	noted = list_delete_last(noted);
+}
+
 /* Everything numbered from an aborted subtransaction on was begun within it. */
 static void
 on_subtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
 {
-	ListCell *cell;
-
-	if (event != SUBXACT_EVENT_ABORT_SUB)
+	if (noted == NIL)
 		return;
-	foreach(cell, noted)
-	{
-		if (((Noted *) lfirst(cell))->subid >= subid)
-			noted = foreach_delete_current(noted, cell);
-	}
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		hand_over(subid, parent);
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		while (noted != NIL && ((Noted *) llast(noted))->subid >= subid)
+			noted = list_delete_last(noted);
 }
 
 /* ---------------------------------------------------------------------

@@ -193,7 +193,7 @@ rule_load_by_name(const char *name)
 	"INSERT INTO makini._rule (name, home, owner_oid, owner, relation_oid, relation, condition, type," \
 	"  on_operation, payload, connection_id, options, search_path, enabled)"                           \
 	" VALUES ($1, makini._home(), $2, pg_get_userbyid($2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)" \
-	" RETURNING rule_id"
+	" ON CONFLICT (name) DO NOTHING RETURNING rule_id"
 
 #define UPDATE_RULE                                                                                \
 	"UPDATE makini._rule SET name = $1, owner_oid = $2, relation_oid = $3, relation = $4,"         \
@@ -232,6 +232,10 @@ rule_store(Rule *rule)
 	SPI_connect();
 	SPI_execute_with_args(is_new ? INSERT_RULE : UPDATE_RULE, is_new ? 12 : 13, types, values,
 						  nulls, false, 0);
+	/* Another transaction was first. */
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("rule \"%s\" already exists", rule->name)));
 	rule->rule_id = DatumGetInt64(column(1, &isnull));
 	SPI_finish();
 	makini_rights_restore(&saved);

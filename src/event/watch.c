@@ -161,7 +161,7 @@ watch_load_by_name(const char *name)
 	"INSERT INTO makini._watch (name, home, owner_oid, owner, query, schedule, type, key,"                  \
 	"  connection_id, options, search_path, enabled, seeded, silent, next_run_at)"                          \
 	" VALUES ($1, makini._home(), $2, pg_get_userbyid($2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)" \
-	" RETURNING watch_id"
+	" ON CONFLICT (name) DO NOTHING RETURNING watch_id"
 
 #define UPDATE_WATCH                                                                               \
 	"UPDATE makini._watch SET name = $1, owner_oid = $2, query = $3, schedule = $4, type = $5,"    \
@@ -203,6 +203,10 @@ watch_store(Watch *watch, TimestampTz next_run_at)
 	SPI_connect();
 	SPI_execute_with_args(is_new ? INSERT_WATCH : UPDATE_WATCH, is_new ? 13 : 14, types, values,
 						  nulls, false, 0);
+	/* Another transaction was first. */
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("watch \"%s\" already exists", watch->name)));
 	watch->watch_id = DatumGetInt64(column(0, 1, &isnull));
 	if (!is_new && !watch->seeded)
 		SPI_execute_with_args(FORGET_ROWS, 1, &id_type, &values[13], NULL, false, 0);

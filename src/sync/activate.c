@@ -99,19 +99,21 @@ Datum
 makini_instance_state(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum		values[4];
+	bool		nulls[4] = {false};
 	char	   *reason;
 	TimestampTz since;
+	pg_uuid_t	id = instance_id();
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a row is wanted where none can be")));
-	values[0] = CStringGetTextDatum(describe_state(&reason, &since));
-	nulls[1] = reason == NULL;
-	values[1] = reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason);
-	nulls[2] = since == 0;
-	values[2] = TimestampTzGetDatum(since);
+	values[0] = UUIDPGetDatum(&id);
+	values[1] = CStringGetTextDatum(describe_state(&reason, &since));
+	nulls[2] = reason == NULL;
+	values[2] = reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason);
+	nulls[3] = since == 0;
+	values[3] = TimestampTzGetDatum(since);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

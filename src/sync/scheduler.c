@@ -39,6 +39,7 @@ extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
 #define PURGE_LIMIT 1000
 
 static WorkerDatabase *entry;
+static bool			   to_send = false; /* something may have to be sent */
 static bool			   sending = false; /* sender_begin() has been called */
 static bool			   tried_sending = false;
 static int			   failures = 0;	   /* turns in a row that raised an error */
@@ -245,7 +246,7 @@ leave_for_good(void)
 
 /* Ends the process unless somebody committed work meanwhile. */
 static void
-leave_until(TimestampTz due)
+leave_until(TimestampTz due, TimestampTz send_due)
 {
 	WorkerShared *shared = worker_shared();
 	bool		  stay;
@@ -253,6 +254,7 @@ leave_until(TimestampTz due)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	stay = entry->wanted && makini_launcher;
 	entry->next_due = due;
+	entry->send_due = send_due;
 	LWLockRelease(shared->lock);
 	if (!stay)
 		proc_exit(0);
@@ -271,6 +273,14 @@ note_looking(void)
 	entry->wanted = false;
 	look = entry->look;
 	entry->look = false;
+
+	/*
+	 * Nothing is sent unless somebody raised an event here: this may be the
+	 * middle of a restore, whose rows are not to be touched.  What a crash has
+	 * left behind is found when the launcher visits.
+	 */
+	to_send |= entry->send || entry->visiting || entry->send_due <= worker_now();
+	entry->send = false;
 	entry->failures = 0;
 	in_vain = entry->found_nothing;
 	if (entry->visiting)
@@ -296,6 +306,7 @@ leave_switched_off(void)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry->wanted = true;
 	entry->look = true;
+	entry->send |= to_send;
 	LWLockRelease(shared->lock);
 	proc_exit(0);
 }
@@ -306,7 +317,7 @@ leave_switched_off(void)
 static void
 send_until(TimestampTz until, uint32 wait_event)
 {
-	if (makini_webhook_workers == 0)
+	if (makini_webhook_workers == 0 || !to_send)
 	{
 		worker_sleep(until, wait_event);
 		return;
@@ -354,18 +365,18 @@ static bool
 nothing_to_send(void)
 {
 	if (!sending)
-		return tried_sending || makini_webhook_workers == 0;
+		return tried_sending || !to_send || makini_webhook_workers == 0;
 	sender_turn(0);
 	return sender_is_idle();
 }
 
-/* When there will be something to do, leaving aside what others may commit. */
+/* When there will be something to send, leaving aside what others may commit. */
 static TimestampTz
-needed_again(TimestampTz scheduled)
+next_to_send(void)
 {
 	TimestampTz due = sending ? sender_next_due() : DT_NOEND;
 
-	return TIMESTAMP_NOT_FINITE(due) ? scheduled : Min(scheduled, worker_time(due));
+	return TIMESTAMP_NOT_FINITE(due) ? WORKER_NEVER : worker_time(due);
 }
 
 /* ---- the process ---- */
@@ -377,17 +388,19 @@ needed_again(TimestampTz scheduled)
 static void
 leave_if_idle(int64 linger, TimestampTz next)
 {
+	TimestampTz send_due;
 	TimestampTz again;
 
 	if (!nothing_to_send())
 		return;
-	again = needed_again(next);
+	send_due = next_to_send();
+	again = Min(next, send_due);
 	if (again - worker_now() <= linger)
 		return;
 	if (sending)
 		sender_end();
 	sending = false;
-	leave_until(again);
+	leave_until(again, send_due);
 }
 
 void

@@ -147,6 +147,8 @@ typedef struct WorkerDatabase
 	bool		  wanted;	/* there may be something to do */
 	bool		  look;		/* with schedules and queue, that is, not just events to send */
 	bool		  visiting; /* nobody knows whether makini is in it */
+	bool		  send;		/* there may be events to send */
+	TimestampTz	  send_due; /* when there will be, without anybody's doing */
 	int32		  blockers; /* commands that need it without workers */
 	TimestampTz	  next_due;
 	TimestampTz	  not_before; /* after failures */

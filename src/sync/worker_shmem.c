@@ -109,6 +109,7 @@ worker_database(Oid database, bool add)
 	memset(free_entry, 0, sizeof(WorkerDatabase));
 	free_entry->database = database;
 	free_entry->next_due = WORKER_NEVER;
+	free_entry->send_due = WORKER_NEVER;
 	free_entry->waiting_since = WORKER_NEVER;
 	return free_entry;
 }
@@ -188,6 +189,7 @@ wake_database(Oid database, bool look)
 	{
 		entry->wanted = true;
 		entry->look |= look;
+		entry->send |= !look;
 		worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
 																	   &shared->launcher);
 	}
@@ -300,6 +302,8 @@ scheduler_ended(WorkerDatabase *entry, bool failed)
 	if (failed)
 	{
 		entry->wanted = true;
+		entry->look = true;
+		entry->send = true;
 		entry->not_before =
 			worker_now() + worker_backoff(++entry->failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
 	}

@@ -286,7 +286,9 @@ ask_appetite(Endpoint *endpoint, void *arg)
 		return;
 	wants = endpoint->backlog ? 0 : endpoint_wants(endpoint, appetite->now);
 	appetite->healthy |= wants > 0 || endpoint->in_flight > 0;
-	appetite->most = Max(appetite->most, wants);
+	/* one that is more than half full is left to work that off first */
+	if (wants >= endpoint->in_flight + endpoint->nready)
+		appetite->most = Max(appetite->most, wants);
 }
 
 /*
@@ -301,9 +303,9 @@ fanout_limit(void)
 	endpoints_visit(ask_appetite, &appetite);
 	if (!appetite.healthy)
 		return NEW_EVENTS_AT_ONCE;
-	if (appetite.most == 0 && reactor_clock() - sender.looked_us < FANOUT_EVERY_US)
-		return 0;
-	return Min(Max(appetite.most, NEW_EVENTS_AT_LEAST), NEW_EVENTS_AT_ONCE);
+	if (appetite.most > 0)
+		return Min(appetite.most, NEW_EVENTS_AT_ONCE);
+	return reactor_clock() - sender.looked_us < FANOUT_EVERY_US ? 0 : NEW_EVENTS_AT_LEAST;
 }
 
 static void
@@ -437,29 +439,34 @@ time_to_work(void)
 	return Max(sender.wrote_us + BATCH_US - now, 0);
 }
 
+typedef struct NextDue
+{
+	TimestampTz now;
+	TimestampTz at;
+} NextDue;
+
 static void
 find_next(Endpoint *endpoint, void *arg)
 {
-	TimestampTz *next = arg;
-	TimestampTz	 now = GetCurrentTimestamp();
+	NextDue *next = arg;
 
 	/* where there is no room an answer will make some */
 	if (endpoint->in_flight > 0 && endpoint_room(endpoint) == 0)
 		return;
-	*next = Min(*next, endpoint_next(endpoint, now));
+	next->at = Min(next->at, endpoint_next(endpoint, next->now));
 	if (!dlist_is_empty(&endpoint->ready))
-		*next = Min(*next, endpoint->paused_until);
+		next->at = Min(next->at, endpoint->paused_until);
 }
 
 TimestampTz
 sender_next_due(void)
 {
-	TimestampTz next = DT_NOEND;
+	NextDue next = {.now = GetCurrentTimestamp(), .at = DT_NOEND};
 
 	if (!sender.begun || endpoints_are_stale() || sender.look || sender.nfinished > 0)
-		return GetCurrentTimestamp();
+		return next.now;
 	endpoints_visit(find_next, &next);
-	return next;
+	return next.at;
 }
 
 bool

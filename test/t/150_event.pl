@@ -146,6 +146,30 @@ sql(q{COMMIT PREPARED 'kept'});
 sql(q{ROLLBACK PREPARED 'lost'});
 is(sql('SELECT string_agg(type, \',\') FROM makini.event'), 'prepared.kept', 'what was committed, across a crash');
 
+# ---- makini.notify = with: one notification for a transaction, of what it kept ----
+{
+	my $session = Hostile::Session->new($node);
+
+	$session->ask("LISTEN makini;\nSET makini.notify = 'with';");
+	my ($out) = $session->ask(q{DO $$ BEGIN
+		PERFORM makini.emit('with.kept', '{"n": 1}');
+		FOR i IN 1..20 LOOP
+			BEGIN
+				PERFORM makini.emit('with.some');
+				IF i % 2 = 0 THEN RAISE division_by_zero; END IF;
+			EXCEPTION WHEN division_by_zero THEN NULL;
+			END;
+		END LOOP; END $$;} . "\nSELECT 1;");
+	my ($first, $last) = split /\|/, sql(q{SELECT min(event_id::text), max(event_id::text) FROM makini.event WHERE type LIKE 'with.%'});
+	like($out, qr/"makini" with payload "\{"count":11,"first":"$first","last":"$last"\}"/, 'what was rolled back is not counted');
+	is(scalar(() = $out =~ /with payload/g), 1, 'one for all');
+	($out) = $session->ask("BEGIN;\nSAVEPOINT a;\nSELECT makini.emit('with.lost');\nROLLBACK TO a;\nCOMMIT;\nSELECT 1;");
+	unlike($out, qr/with payload/, 'none where nothing was kept');
+	($out) = $session->ask("BEGIN;\nSAVEPOINT a;\nSELECT makini.emit('with.one');\nRELEASE a;\nCOMMIT;\nSELECT 1;");
+	like($out, qr/with payload "\{"event_id":"[-0-9a-f]{36}","type":"with.one","connection_id":null\}"/, 'one event is named');
+	$session->quit;
+}
+
 # ---- the postmaster dies: committed events stay, others never were ----
 {
 	my $session = Hostile::Session->new($node);

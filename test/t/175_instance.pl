@@ -1,0 +1,69 @@
+# What was restored or copied from another database waits until it is activated.
+use strict;
+use warnings;
+use lib 'test/lib';
+use Makini;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Worker;
+
+my $node = worker_node('instance');
+my $sim = Makini::Simulator->new('--rows', 'item=10');
+connect_server($node, $sim, tables => ['item']);
+my $id = $node->safe_psql('postgres', "CREATE SCHEMA w; SELECT makini.create_sync('erp.item', 'w.item', schedule => '5 min')");
+until_query($node, 'its first run', 'SELECT count(*) > 0 FROM ran');
+$node->safe_psql('postgres', "CREATE TABLE stock (n int); SELECT makini.create_watch('low', 'SELECT n FROM public.stock WHERE n < 5', '1 hour', 'stock.low', '{n}')");
+$node->safe_psql('postgres', "SELECT makini.create_webhook('https://hooks.example.com/')");
+until_idle($node);
+
+sub state_in { return $node->safe_psql($_[0], 'SELECT state FROM makini.instance'); }
+
+is(state_in('postgres'), 'active', 'where it was made it is active');
+is($node->safe_psql('postgres', 'SELECT makini.activate_instance()'), 0, 'and activating does nothing');
+my $instance = $node->safe_psql('postgres', 'SELECT instance_id FROM makini.instance');
+my $connection = $node->safe_psql('postgres', 'SELECT connection_id FROM makini.connection');
+
+# ---- a copy ----
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE postgres');
+is(state_in('copy'), 'restored', 'a copy waits');
+like($node->safe_psql('copy', 'SELECT reason FROM makini.instance'), qr/3 objects came from another system or database/, 'and says for what');
+$node->safe_psql('copy', 'TRUNCATE ran');
+advance($node, '1 hour');
+until_idle($node);
+is($node->safe_psql('copy', 'SELECT count(*) FROM ran'), 0, 'nothing runs in it');
+$node->psql('copy', "SELECT makini.request_sync($id)", stderr => \my $err);
+like($err, qr/55000|restored or copied|activate_instance/, 'not when it is asked for either');
+is($node->safe_psql('copy', 'SELECT makini.activate_instance()'), 3, 'it is activated');
+is(state_in('copy'), 'active', 'and active');
+isnt($node->safe_psql('copy', 'SELECT connection_id FROM makini.connection'), $connection, 'its connection is another');
+is($node->safe_psql('copy', 'SELECT count(*) FROM makini._sync s JOIN makini.connection c USING (connection_id)'), 1, 'which its sync knows');
+is($node->safe_psql('copy', "SELECT target_oid = 'w.item'::regclass AND source_oid = 'erp.item'::regclass FROM makini._sync"), 't', 'as it does its tables');
+advance($node, '1 hour');
+until_query($node, 'a run in the copy', 'SELECT count(*) > 0 FROM ran', 'copy');
+is($node->safe_psql('postgres', 'SELECT connection_id FROM makini.connection'), $connection, 'the original is what it was');
+$node->psql('copy', "SELECT makini.activate_instance('burn')", stderr => \$err);
+like($err, qr/"burn" is not what can become of events.*HINT/s, 'a word that is none');
+
+# ---- dump and restore, as after a move ----
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'a dump');
+$node->safe_psql('postgres', 'CREATE DATABASE moved');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('moved') ], 'its restore');
+is(state_in('moved'), 'restored', 'it waits');
+is($node->safe_psql('moved', "SELECT makini.activate_instance('keep', false)"), 3, 'it is activated');
+is($node->safe_psql('moved', 'SELECT connection_id FROM makini.connection'), $connection, 'a move keeps the connection');
+is($node->safe_psql('moved', 'SELECT instance_id FROM makini.instance'), $node->safe_psql('postgres', 'SELECT instance_id FROM makini.instance'), 'and the installation')
+  if $node->safe_psql('postgres', 'SELECT count(*) FROM makini._instance') > 0;
+$node->safe_psql('moved', 'TRUNCATE ran');
+advance($node, '1 hour');
+until_query($node, 'a run', 'SELECT count(*) > 0 FROM ran', 'moved');
+pass('and runs');
+
+# ---- rights ----
+$node->safe_psql('postgres', 'CREATE ROLE reader LOGIN');
+is($node->safe_psql('postgres', 'SELECT state FROM makini.instance', extra_params => [ '-U', 'reader' ]), 'active', 'everybody sees the state');
+$node->psql('postgres', 'SELECT makini.activate_instance()', stderr => \$err, extra_params => [ '-U', 'reader' ]);
+like($err, qr/permission denied/, 'not everybody activates');
+
+$node->stop('fast');
+done_testing();
