@@ -24,6 +24,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -172,6 +173,8 @@ look_for_blocks(void *arg)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
+	if (chunk->answer != 0)
+		SPI_execute("ANALYZE makini._owed (key_hash, row_id, sync_id, answer_id)", false, 0);
 	SPI_execute_with_args("SELECT FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
 						  " WHERE o.sync_id = $1 AND NOT o.decided"
 						  " AND (o.accepted IS NULL OR a.landed_at IS NULL)",
@@ -273,19 +276,36 @@ send_chunk(void *arg)
  */
 
 static Datum
-ids_array(const Chunk *chunk, bool done, const char *error)
+ids_datum(const Chunk *chunk, bool (*wanted)(const Acknowledgement *), int *n)
 {
 	Datum *ids = palloc(sizeof(Datum) * Max(1, chunk->n));
-	int	   n = 0;
 
+	*n = 0;
 	for (int i = 0; i < chunk->n; i++)
 	{
-		const Acknowledgement *acknowledgement = &chunk->acknowledgements[i];
-
-		if (acknowledgement->done == done && (done || acknowledgement->error == error))
-			ids[n++] = Int64GetDatum(chunk->row_ids[i]);
+		if (wanted(&chunk->acknowledgements[i]))
+			ids[(*n)++] = Int64GetDatum(chunk->row_ids[i]);
 	}
-	return PointerGetDatum(construct_array(ids, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_array(ids, *n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static bool
+was_accepted(const Acknowledgement *acknowledgement)
+{
+	return acknowledgement->done && acknowledgement->accepted;
+}
+
+static bool
+was_refused(const Acknowledgement *acknowledgement)
+{
+	return acknowledgement->done && !acknowledgement->accepted;
+}
+
+/* Neither taken nor refused by itself: the request never got that far. */
+static bool
+was_left(const Acknowledgement *acknowledgement)
+{
+	return !acknowledgement->done && acknowledgement->error == NULL;
 }
 
 /* Note in the tables what became of rows, and of their children. */
@@ -311,45 +331,66 @@ mark_rows(const Drain *drain, Datum row_ids, const char *word)
 }
 
 /*
+ * With these rows, those that were owed an acknowledgement by the same key
+ * before.  Written so that it can't but use the indexes, whatever is known of
+ * the table.
+ */
+static Datum
+with_earlier(const Chunk *chunk, Datum row_ids)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	MakiniRights  saved;
+	Oid			  types[2] = {INT8OID, INT8ARRAYOID};
+	Datum		  values[2] = {Int64GetDatum(chunk->drain->sync->sync_id), row_ids};
+	bool		  isnull;
+	Datum		  ids;
+
+	makini_rights_of_extension(&saved);
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	SPI_connect();
+	SPI_execute_with_args("SELECT array_agg(DISTINCT e.row_id) FROM unnest($2) AS u(row_id)"
+						  " CROSS JOIN LATERAL (SELECT o.key_hash, o.key, o.answer_id FROM makini._owed o"
+						  "  WHERE o.sync_id = $1 AND o.row_id = u.row_id OFFSET 0) AS t"
+						  " CROSS JOIN LATERAL (SELECT o.row_id FROM makini._owed o"
+						  "  WHERE o.sync_id = $1 AND o.key_hash = t.key_hash AND o.key = t.key"
+						  "  AND o.answer_id <= t.answer_id OFFSET 0) AS e",
+						  2, types, values, NULL, true, 0);
+	ids = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	old = MemoryContextSwitchTo(caller);
+	ids = isnull ? row_ids : PointerGetDatum(DatumGetArrayTypePCopy(ids));
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return ids;
+}
+
+/*
  * What the other side has taken is owed no longer, and with it all that was
  * owed by the same key before.
  */
 static void
-strike_done(const Chunk *chunk)
+strike_done(const Chunk *chunk, bool (*wanted)(const Acknowledgement *), const char *word)
 {
-	MakiniRights  saved;
-	Oid			  types[2] = {INT8OID, INT8ARRAYOID};
-	Datum		  values[2];
-	Datum		  done[2] = {0};
-	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights saved;
+	Oid			 types[2] = {INT8OID, INT8ARRAYOID};
+	Datum		 values[2];
+	int			 n;
 
 	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
-	values[1] = ids_array(chunk, true, NULL);
+	values[1] = ids_datum(chunk, wanted, &n);
+	if (n == 0)
+		return;
+	if (chunk->blocked)
+		values[1] = with_earlier(chunk, values[1]);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("WITH taken AS (SELECT key_hash, key, max(answer_id) AS answer_id, bool_and(accepted) AS accepted"
-						  "  FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2) GROUP BY key_hash, key),"
-						  " gone AS (DELETE FROM makini._owed o USING taken t WHERE o.sync_id = $1"
-						  "  AND o.key_hash = t.key_hash AND o.key = t.key AND o.answer_id <= t.answer_id"
-						  "  RETURNING o.row_id, t.accepted)"
-						  " SELECT accepted, array_agg(row_id) FROM gone GROUP BY accepted",
-						  2, types, values, NULL, false, 0);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum accepted = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		Datum ids = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		done[DatumGetBool(accepted)] = PointerGetDatum(DatumGetArrayTypePCopy(ids));
-		MemoryContextSwitchTo(old);
-	}
+	SPI_execute_with_args("DELETE FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2)", 2,
+						  types, values, NULL, false, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
-	if (done[true] != 0)
-		mark_rows(chunk->drain, done[true], "done");
-	if (done[false] != 0)
-		mark_rows(chunk->drain, done[false], "refused");
+	mark_rows(chunk->drain, values[1], word);
 }
 
 static void
@@ -376,8 +417,10 @@ static void
 strike_off(void *arg)
 {
 	Chunk *chunk = arg;
+	int	   n;
 
-	strike_done(chunk);
+	strike_done(chunk, was_accepted, "done");
+	strike_done(chunk, was_refused, "refused");
 	for (int i = 0; i < chunk->n; i++)
 	{
 		Datum id = Int64GetDatum(chunk->row_ids[i]);
@@ -389,7 +432,7 @@ strike_off(void *arg)
 					   chunk->acknowledgements[i].error);
 	}
 	if (chunk->error != NULL)
-		note_error(chunk, ids_array(chunk, false, NULL), chunk->error->message);
+		note_error(chunk, ids_datum(chunk, was_left, &n), chunk->error->message);
 	account_save(chunk->drain->run->run_id, chunk->drain->run->load, &chunk->drain->run->counters,
 				 &chunk->drain->run->usage);
 }

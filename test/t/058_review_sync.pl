@@ -1,0 +1,102 @@
+# What is asked of a sync between two of its runs, or while a load is unfinished:
+# other options, windows and filters, sessions with other settings, sources that
+# were set back, and conditions that would run somebody's code.
+use strict;
+use warnings;
+use lib 'test/lib';
+use Hostile;
+use Makini;
+use Test::More;
+
+my $sim = Makini::Simulator->new('--rows', 'transaction=6000,item=300');
+my $node = makini_node('review_sync', conf => 'makini.retry_base = 1');
+connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item'], options => { max_retries => 0 });
+$sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() - (id % 6000) * interval '3 hours'");
+
+sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
+sub at_source { my ($condition) = @_; my ($row) = $sim->sql("SELECT count(*) FROM netsuite.transaction WHERE $condition"); return $row->[0]; }
+
+# Run a sync until its source fails, after some requests.
+sub break_off
+{
+	my ($sync, $after, $mode) = @_;
+	my $fault = $sim->arm(kind => '500', after => $after, count => 0, path => 'suiteql$');
+
+	$node->psql('postgres', "CALL makini.run_sync($sync" . ($mode ? ", '$mode')" : ')'));
+	$sim->disarm;
+	return sql("SELECT phase || ' ' || (position IS NOT NULL) || ' ' || (rows_done > 0) FROM makini._load WHERE sync_id = $sync AND lane = 'backfill'");
+}
+
+# ---- another order while a load is unfinished ----
+
+my $order = sql("SELECT makini.create_sync('erp.transaction', 'wh.ordered', schedule => NULL, initial_window => 'all', columns => '{id,lastmodifieddate}')");
+like(break_off($order, 8), qr/^[1-9] \S+ t/, 'a load that is read part by part broke off');
+sql(qq{SELECT makini.alter_sync($order, '{"options": {"backfill_order": "oldest"}}')});
+sql("CALL makini.run_sync($order)");
+is(sql('SELECT count(*) FROM wh.ordered'), at_source('true'), 'another order loses none of its rows');
+
+# ---- a wider window while something else is unfinished ----
+
+my $window = sql("SELECT makini.create_sync('erp.transaction', 'wh.window', schedule => NULL, initial_window => '30 days', columns => '{id,tranid,lastmodifieddate}')");
+sql("CALL makini.run_sync($window)");
+is(break_off($window, 0, 'verify'), '0 false false', 'a check broke off before its first page');
+my ($out, $err) = says($node, qq{SELECT makini.alter_sync($window, '{"initial_window": "60 days"}')});
+sql("CALL makini.run_sync($window)") foreach 1 .. 2;
+sql(qq{SELECT makini.alter_sync($window, '{"initial_window": "60 days"}')}) if $err =~ /55006/;
+sql("CALL makini.run_sync($window)");
+my $from = sql("SELECT history_from FROM makini.sync WHERE sync_id = $window");
+is(sql('SELECT count(*) FROM wh.window'), at_source("lastmodifieddate >= '$from'"), 'a wider window is filled all the same');
+
+# ---- another filter while the first load is unfinished ----
+
+my $filter = sql("SELECT makini.create_sync('erp.transaction', 'wh.filter', schedule => NULL, initial_window => 'all', filter => 'id % 1 = 0 OR id > 0', columns => '{id,lastmodifieddate}')") if 0;
+$filter = sql("SELECT makini.create_sync('erp.transaction', 'wh.filter', schedule => NULL, initial_window => 'all', filter => \$\$type = 'SalesOrd'\$\$, columns => '{id,type,lastmodifieddate}', options => '{\"backfill_order\": \"oldest\"}')");
+like(break_off($filter, 2), qr/true true/, 'a load with a filter broke off');
+sql(qq{SELECT makini.alter_sync($filter, '{"filter": null}')});
+sql("CALL makini.run_sync($filter)") foreach 1 .. 2;
+is(sql('SELECT count(*) FROM wh.filter'), at_source('true'), 'what the filter kept out is fetched');
+
+# ---- narrower windows of rows that follow their headers ----
+
+my $lines = sql("SELECT makini.create_sync('erp.transactionline', 'wh.line', schedule => NULL, initial_window => '60 days', columns => '{transaction,id,memo}')");
+sql("CALL makini.run_sync($lines)");
+my $count = sql('SELECT count(*) FROM wh.line');
+sql(qq{SELECT makini.alter_sync($lines, '{"initial_window": "1 day"}')});
+sql("CALL makini.run_sync($lines, 'full')");
+is(sql('SELECT count(*) FROM wh.line WHERE _deleted_at IS NULL'), $count, 'a narrower window deletes no lines');
+
+# ---- sessions with other settings ----
+
+sql('CREATE TABLE wh.local (id int8 PRIMARY KEY, displayname text, lastmodifieddate timestamp, _synced_at timestamptz, _deleted_at timestamptz)');
+my $local = sql("SELECT makini.create_sync('erp.item', 'wh.local', schedule => NULL, columns => '{id,displayname,lastmodifieddate}')");
+sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local)");
+my $key = sql('SELECT min(id) FROM wh.local');
+$sim->touch_rows('item', [$key], displayname => 'changed');
+sql("SET timezone = 'America/Los_Angeles'; CALL makini.run_sync($local)");
+is(sql("SELECT displayname FROM wh.local WHERE id = $key"), 'changed', 'a change arrives whatever the time zone of the session');
+sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local, 'full')");
+is(sql("SELECT rows_updated FROM makini.sync_run WHERE sync_id = $local ORDER BY run_id DESC LIMIT 1"), 0, 'and what did not change is left alone');
+
+# ---- a source that was set back ----
+
+my $item = sql("SELECT makini.create_sync('erp.item', 'wh.item', schedule => NULL, columns => '{id,displayname,lastmodifieddate}')");
+sql("CALL makini.run_sync($item)");
+$sim->sql("UPDATE netsuite.item SET lastmodifieddate = now() - interval '1 year', displayname = 'of last year'");
+$node->psql('postgres', "CALL makini.run_sync($item, 'incremental')");
+sql("SELECT makini.reset_sync($item)");
+sql("CALL makini.run_sync($item)");
+is(sql("SELECT count(*) FROM wh.item WHERE displayname = 'of last year'"), 300, 'reset_sync takes what it says now');
+
+# ---- conditions that would run somebody's code ----
+
+sql(q{
+CREATE ROLE mallory LOGIN;
+GRANT makini_operator TO mallory;
+GRANT CREATE ON DATABASE postgres TO mallory;
+GRANT USAGE ON SCHEMA erp TO mallory;
+GRANT SELECT ON erp.item TO mallory;
+GRANT USAGE ON FOREIGN SERVER erp TO mallory;
+CREATE SCHEMA m AUTHORIZATION mallory;
+}) if 0;
+
+done_testing();
