@@ -338,6 +338,7 @@ job_look(TimestampTz now, JobQueue *queue)
 	next_run = item_int64(0, 1, WORKER_NEVER);
 	queue->next_due = Min(queue->next_due, next_run);
 	look_at_watches(now, queue);
+	queue->next_due = Min(queue->next_due, age_look(now));
 	if (TIMESTAMP_NOT_FINITE(queue->next_due))
 		queue->next_due = WORKER_NEVER;
 }
@@ -524,5 +525,9 @@ job_purge(TimestampTz now, int limit)
 	SPI_execute_with_args("DELETE FROM makini._rejected_row r WHERE r.rejected_id IN (SELECT o.rejected_id"
 						  " FROM makini._rejected_row o WHERE o.resolved_at < $1 LIMIT $2)",
 						  2, types, values, NULL, false, 0);
-	return Max(most, (int64) SPI_processed);
+	most = Max(most, (int64) SPI_processed);
+	SPI_execute("DELETE FROM makini._stale t"
+				" WHERE NOT EXISTS (SELECT FROM makini._sync s WHERE s.sync_id = t.sync_id)",
+				false, 0);
+	return most;
 }

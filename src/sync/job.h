@@ -66,6 +66,9 @@ extern bool job_queue_due(TimestampTz now);
 
 extern void job_look(TimestampTz now, JobQueue *queue);
 
+/* age.c: tell of data that has become too old, or no longer is; when to look again. */
+extern TimestampTz age_look(TimestampTz now);
+
 /* Runs and resolved rejected rows older than makini.run_retention, at most limit of each; how many. */
 extern int64 job_purge(TimestampTz now, int limit);
 

@@ -103,6 +103,22 @@ $node->safe_psql('postgres', "ALTER SYSTEM RESET makini.run_on");
 $node->reload;
 until_query($node, 'what was due', 'SELECT count(*) = 19 FROM ran');
 
+# ---- data that becomes too old ----
+$node->safe_psql('postgres', q{UPDATE makini._sync SET options = '{"max_staleness": "2 hours"}', schedule = '1 day',
+	data_as_of = worker_now(), next_run_at = worker_now() + interval '1 day'; SELECT makini._wake()});
+until_idle($node);
+my $ages = "SELECT string_agg(type, ',' ORDER BY occurred_at) FROM makini.event WHERE type IN ('sync.stale', 'sync.fresh')";
+my $told = $node->safe_psql('postgres', $ages);
+advance($node, '3 hours');
+until_query($node, 'the event', "SELECT ($ages) = ltrim('$told,sync.stale', ',')");
+$node->safe_psql('postgres', 'UPDATE makini._sync SET data_as_of = worker_now(); SELECT makini._wake()');
+until_query($node, 'the other', "SELECT ($ages) = ltrim('$told,sync.stale,sync.fresh', ',')");
+advance($node, '1 hour');
+until_idle($node);
+is($node->safe_psql('postgres', $ages), ($told eq '' ? '' : "$told,") . 'sync.stale,sync.fresh', 'data that is too old is told of once, and so is its end');
+$node->safe_psql('postgres', q{UPDATE makini._sync SET options = '{}', schedule = '5 min', next_run_at = NULL; SELECT makini._wake()});
+until_idle($node);
+
 # ---- one bad row ----
 $node->safe_psql('postgres', q{ALTER TABLE makini._sync DISABLE TRIGGER ALL});
 add_sync($node, schedule => 'every full moon');
