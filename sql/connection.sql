@@ -1,16 +1,16 @@
 -- Connections: asking how they are, their states and events, pausing, and who
 -- may see what of it.
-CREATE EXTENSION IF NOT EXISTS makini;
 \getenv here PG_ABS_SRCDIR
 \set connect :here '/test/lib/connect.sql'
 \i :connect
 
 CREATE VIEW test.state AS
-	SELECT health, auth, mapped_role, last_ok_at IS NOT NULL AS was_ok, last_error FROM makini.connection WHERE server_name = 'erp';
+	SELECT health, auth, mapped_role = current_user AS mine, last_ok_at IS NOT NULL AS was_ok, last_error FROM makini.connection WHERE server_name = 'erp';
 CREATE VIEW test.told AS
 	SELECT type, data->>'server' AS server, data->>'role' AS role, data->>'from' AS was, data->>'to' AS is, data->>'reason' AS reason,
 		data->'error'->>'code' AS code, data->'error'->>'http_status' AS http
-	FROM makini.event WHERE type LIKE 'connection.%' ORDER BY event_id;
+	FROM makini.event WHERE type LIKE 'connection.%' AND connection_id IN (SELECT connection_id FROM makini.connection WHERE server_name = 'erp')
+	ORDER BY event_id;
 
 -- Nothing is known, then what was asked for.
 SELECT * FROM test.state;
@@ -84,6 +84,7 @@ SET ROLE makini_state_owner;
 SELECT count(*) FROM makini.connection_auth;
 RESET ROLE;
 
+SET client_min_messages = warning;
 DROP SERVER erp CASCADE;
 SELECT makini.revoke_access(r, 'reader') FROM unnest('{makini_state_reader,makini_state_operator,makini_state_owner}'::name[]) r;
 DROP OWNED BY makini_state_reader, makini_state_operator, makini_state_owner;

@@ -461,6 +461,34 @@ connection_state_look(Oid serverid, TimestampTz now)
 	return next;
 }
 
+/* Not waiting long for anybody. */
+static TimestampTz
+look_impatiently(Oid serverid, TimestampTz now)
+{
+	int			nest = NewGUCNestLevel();
+	TimestampTz next;
+
+	(void) set_config_option("lock_timeout", LOCK_PATIENCE, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	next = connection_state_look(serverid, now);
+	AtEOXact_GUC(true, nest);
+	return next;
+}
+
+void
+connection_state_note(Oid serverid)
+{
+	static bool	  noted = false;
+	static uint64 noted_changes = 0;
+	uint64		  changes = health_changes();
+
+	if (worker_available() || (noted && changes == noted_changes))
+		return;
+	(void) look_impatiently(serverid, worker_now());
+	noted = true;
+	noted_changes = changes;
+}
+
 /* ---------------------------------------------------------------------
  * A scheduler's turn
  * ---------------------------------------------------------------------
@@ -496,11 +524,9 @@ look_at_all(TimestampTz now)
 	JobTransaction transaction;
 
 	job_begin(&transaction);
-	(void) set_config_option("lock_timeout", LOCK_PATIENCE, PGC_SUSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
 	look_again = some_offline = false;
 	seen_changes = health_changes();
-	next_look = connection_state_look(InvalidOid, now);
+	next_look = look_impatiently(InvalidOid, now);
 	job_end(&transaction);
 }
 

@@ -36,6 +36,13 @@ extern TimestampTz connection_state_turn(TimestampTz now);
  */
 extern TimestampTz connection_state_look(Oid serverid, TimestampTz now);
 
+/*
+ * connection_state_note
+ *		For a run, in a transaction: the same of its server where no scheduler
+ *		does it.  Raises 55P03 where somebody is at it.
+ */
+extern void connection_state_note(Oid serverid);
+
 /* ---- among the files above ---- */
 
 /* A server, or a mapping on it, whose state is looked at. */

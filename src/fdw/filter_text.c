@@ -5,8 +5,8 @@
  *		those of queries go by.
  *
  * PostgreSQL's own parser reads the text, as one expression and nothing else.
- * Only built-in functions may stand in it: it is evaluated where no other
- * user's code may run.
+ * Only built-in functions may stand in it, and no domains, whose checks are
+ * anybody's code.
  *
  *-------------------------------------------------------------------------
  */
@@ -70,7 +70,7 @@ has_foreign_code(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (check_functions_in_node(node, is_foreign_code, NULL))
+	if (IsA(node, CoerceToDomain) || check_functions_in_node(node, is_foreign_code, NULL))
 		return true;
 	return expression_tree_walker(node, has_foreign_code, context);
 }
@@ -97,7 +97,7 @@ parse_expression(Table *table, const char *text, const char *name)
 	if (contain_volatile_functions(node) || has_foreign_code(node, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s can use PostgreSQL's own functions only, none of them volatile", name)));
+				 errmsg("%s can use PostgreSQL's own functions and types only, and no volatile functions", name)));
 	return (Expr *) eval_const_expressions(NULL, node);
 }
 

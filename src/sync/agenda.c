@@ -238,9 +238,9 @@ sync_run(int64 sync_id, RunScope scope, const char *mode)
 		run_commit();
 		if (agenda.load == NULL)
 			break;
-		run_load(cxt, agenda.sync, agenda.load);
+		last = !run_load(cxt, agenda.sync, agenda.load);
 		sync_unlock(sync_id, agenda.load->lane);
-		last = is_last(&agenda);
+		last = last || is_last(&agenda);
 		agenda.second = true;
 	}
 	MemoryContextSwitchTo(old);

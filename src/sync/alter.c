@@ -236,11 +236,13 @@ widen(const Sync *sync, TimestampTz from)
 		load_insert(&slice);
 		return;
 	}
-	if (load->position != NULL || load->rows_done > 0)
+	if (load->position != NULL || load->rows_done > 0 || load->mode == RUN_VERIFY ||
+		load->columns != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("sync " INT64_FORMAT " is still loading its history", sync->sync_id),
-				 errhint("Widen the window when that has been completed.")));
+				 errmsg("sync " INT64_FORMAT " has a load that is not finished", sync->sync_id),
+				 errhint("CALL makini.run_sync(" INT64_FORMAT "), or wait for the worker, then widen the window.",
+						 sync->sync_id)));
 	load->window_from = from;
 	load_save(load);
 }
@@ -291,6 +293,16 @@ tell_of_columns(const Sync *sync, const Definition *definition)
 						 sync->sync_id)));
 }
 
+/* Where a load stands means nothing in another order. */
+static void
+follow_order(const Sync *before)
+{
+	if (sync_load(before->sync_id)->newest_first != before->newest_first)
+		execute("UPDATE makini._load SET phase = 0, position = NULL"
+				" WHERE sync_id = $1 AND mode = 'initial'",
+				before->sync_id);
+}
+
 /* Once the sync has begun, what it has read may not be what it would read now. */
 static void
 follow(Sync *sync, const Definition *definition, const Changes *what)
@@ -310,12 +322,29 @@ follow(Sync *sync, const Definition *definition, const Changes *what)
 				sync->sync_id);
 	if (what->columns)
 		tell_of_columns(sync, definition);
+	if (what->others)
+		follow_order(sync);
 }
 
 /* ---------------------------------------------------------------------
  * All of it
  * ---------------------------------------------------------------------
  */
+
+/*
+ * A narrower window never deletes: where rows do not tell whether they are in it,
+ * full passes go on reading all that has been read.
+ */
+static TimestampTz
+history_after(const Sync *sync, const Definition *definition)
+{
+	TimestampTz from = define_history(definition);
+
+	if (strcmp(sync->state, "new") == 0 || definition->opened->cursor != NULL ||
+		is_wider(from, sync->history_from))
+		return from;
+	return sync->history_from;
+}
 
 /* With the rights of the owner, as a run will have them. */
 static void
@@ -329,7 +358,7 @@ check_definition(const Sync *sync, Definition *definition, const Changes *what)
 	define_check_arguments(definition);
 	define_open_source(definition);
 	if (what->window)
-		definition->history_from = define_history(definition);
+		definition->history_from = history_after(sync, definition);
 	/* columns that came since are the next run's to place */
 	if (!what->begins_anew && !what->columns)
 		drift_narrow(sync, definition->opened);

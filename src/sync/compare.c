@@ -89,7 +89,7 @@ can_ask_initial_filter(Apply *apply)
 	LockRelationOid(sync->source, AccessShareLock);
 	source = table_open_options(sync->source);
 	apply->initial_filter_fits =
-		fits_target(apply, source, filter_parse(source, sync->initial_filter, "initial_filter"));
+		fits_target(apply, source, sync_filter(sync, source, sync->initial_filter, "initial_filter"));
 	apply->initial_filter_judged = true;
 	return apply->initial_filter_fits;
 }
@@ -110,10 +110,11 @@ sql_scope(StringInfo sql, Apply *apply)
 		return;
 	cursor = quote_identifier(target->columns[target->cursor].name);
 	appendStringInfo(sql, " AND (t.%s OPERATOR(pg_catalog.>=) ", cursor);
+	/* Where times may be off by hours, better keep a row too many. */
 	if (getBaseType(target->columns[target->cursor].type) == TIMESTAMPTZOID)
-		appendStringInfo(sql, "$%d", COMPARE_HISTORY(target));
+		appendStringInfo(sql, "($%d%s)", COMPARE_HISTORY(target),
+						 target->ambiguous ? " OPERATOR(pg_catalog.+) interval '1 day'" : "");
 	else
-		/* Times of day without a zone may be off by one: better keep a row too many. */
 		appendStringInfo(sql, "(($%d AT TIME ZONE 'UTC') OPERATOR(pg_catalog.+) interval '1 day')",
 						 COMPARE_HISTORY(target));
 	appendStringInfo(sql, " OR t.%s IS NULL", cursor);

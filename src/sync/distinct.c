@@ -143,7 +143,7 @@ compare_age(const Distinct *distinct, int a, int b)
 	int				at = target->cursor;
 	TypeCacheEntry *type;
 
-	if (at < 0 || null_at(distinct, a, at) || null_at(distinct, b, at))
+	if (at < 0 || target->ambiguous || null_at(distinct, a, at) || null_at(distinct, b, at))
 		return 0;
 	type = lookup_type_cache(target->columns[at].source_type, TYPECACHE_CMP_PROC_FINFO);
 	if (!OidIsValid(type->cmp_proc_finfo.fn_oid))

@@ -504,7 +504,7 @@ sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent,
 }
 
 static List *
-find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent)
+find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent, TimestampTz before)
 {
 	const Target  *target = apply->target;
 	StringInfoData sql;
@@ -519,7 +519,7 @@ find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent)
 	sql_not_deleted(&sql, apply);
 	sql_not_in_page(&sql, target);
 	apply->parent = parent;
-	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, DT_NOEND);
+	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, before);
 	apply->parent = -1;
 	return keys;
 }
@@ -529,7 +529,8 @@ find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent)
  *		See sync.h.
  */
 void
-compare_children(Apply *apply, const Rows *rows, const PageRange *range, const char *parent_column)
+compare_children(Apply *apply, const Rows *rows, const PageRange *range, const char *parent_column,
+				 TimestampTz before)
 {
 	const Target *target = apply->target;
 	MemoryContext old;
@@ -539,7 +540,7 @@ compare_children(Apply *apply, const Rows *rows, const PageRange *range, const c
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	for (int i = 0; i < target->nsource; i++)
 		if (strcmp(target->columns[i].name, parent_column) == 0)
-			delete_keys(apply, find_orphans(apply, rows, range, i), DT_NOEND);
+			delete_keys(apply, find_orphans(apply, rows, range, i, before), before);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }

@@ -41,6 +41,9 @@ PG_FUNCTION_INFO_V1(makini_resolve_drain);
 /* How many are read and sent at a time. */
 #define CHUNK "10000"
 
+/* From how many on it matters how they are found. */
+#define MANY "5000"
+
 /* Some of what is owed, on its way. */
 typedef struct Chunk
 {
@@ -173,7 +176,11 @@ look_for_blocks(void *arg)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	if (chunk->answer != 0)
+	SPI_execute_with_args("SELECT FROM makini._owed WHERE sync_id = $1 OFFSET " MANY, 1, types,
+						  values, NULL, true, 1);
+
+	/* nobody may have counted what has just landed: chunks would be looked for in all of it */
+	if (SPI_processed > 0)
 		SPI_execute("ANALYZE makini._owed (key_hash, row_id, sync_id, answer_id)", false, 0);
 	SPI_execute_with_args("SELECT FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
 						  " WHERE o.sync_id = $1 AND NOT o.decided"

@@ -174,7 +174,10 @@ verify_page(Run *run, const Rows *rows, const PageRange *range)
 		compare_seen(run->apply, rows);
 }
 
-/* Absence means something: where a part of the source was read whole. */
+/*
+ * Absence means something: where a part of the source was read whole.  What the
+ * other lane has written meanwhile a page of history does not know.
+ */
 static void
 compare_page(Run *run, const Rows *rows)
 {
@@ -191,7 +194,8 @@ compare_page(Run *run, const Rows *rows)
 	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
 			 run->load->columns == NIL &&
 			 present_phase(run)->kind != WINDOW_CHANGED)
-		compare_children(run->apply, rows, &range, run->source->parent_column_name);
+		compare_children(run->apply, rows, &range, run->source->parent_column_name,
+						 run->load->mode == RUN_INCREMENTAL ? DT_NOEND : run->load->started_at);
 }
 
 static void

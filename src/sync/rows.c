@@ -252,13 +252,27 @@ make_row(RowMaker *maker, int row)
 	rows->n++;
 }
 
+/* Conditions are the sync's owner's; nobody else's rights are theirs to use. */
+static void
+make_rows(RowMaker *maker, int from, int upto)
+{
+	bool		 conditions = maker->filter != NULL || maker->initial_filter != NULL;
+	TargetRights saved;
+
+	if (conditions)
+		rights_of_target(maker->sync->owner, &saved);
+	for (int row = from; row < upto; row++)
+		make_row(maker, row);
+	if (conditions)
+		rights_of_target_restore(&saved);
+}
+
 static void
 make_all(void *arg)
 {
 	RowMaker *maker = arg;
 
-	for (int row = 0; row < maker->page->nrows; row++)
-		make_row(maker, row);
+	make_rows(maker, 0, maker->page->nrows);
 }
 
 static void
@@ -266,7 +280,7 @@ make_one(void *arg)
 {
 	RowMaker *maker = arg;
 
-	make_row(maker, maker->row);
+	make_rows(maker, maker->row, maker->row + 1);
 }
 
 static bool

@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "event/connection_state.h"
 #include "makini.h"
 #include "sync/drain.h"
 #include "sync/drift.h"
@@ -73,9 +74,13 @@ open_source(Run *run)
 	run->conn = connection_open(run->source->table->serverid, run->sync->owner, REMOTE_USE_SYNC);
 	run->conn->endpoint.usage = &run->usage;
 
+	/* What was there before a load began can't be newer than what it reads. */
+	if (run->load->mode != RUN_INCREMENTAL)
+		run->target->yields = run->load->started_at;
+
 	/* In the hour that a wall clock repeats a later change can look older. */
 	if (run->conn->time_zone != NULL)
-		run->target->cursor = -1;
+		run->target->ambiguous = true;
 	run->apply =
 		apply_begin(run->sync, run->target, run->run_id, &run->counters, run->load->was_empty);
 	if (run->load->columns != NIL)
@@ -340,13 +345,16 @@ state_statement(const Load *load)
 				   " data_as_of = coalesce(greatest(data_as_of, $2), $2), swept_at = $3,"
 				   " last_success_at = pg_catalog.clock_timestamp(), consecutive_failures = 0,"
 				   " last_error_code = NULL, last_error = NULL,"
-				   " full_due_at = $3 + (options->>'full_every')::interval WHERE sync_id = $1";
+				   " full_due_at = coalesce(full_due_at, $3 + (options->>'full_every')::interval)"
+				   " WHERE sync_id = $1";
 		case RUN_FULL:
 			return "UPDATE makini._sync SET state = 'incremental', cursor = coalesce(cursor, $2),"
 				   " data_as_of = greatest(data_as_of, $2), swept_at = $3,"
 				   " last_success_at = pg_catalog.clock_timestamp(), consecutive_failures = 0,"
 				   " last_error_code = NULL, last_error = NULL,"
-				   " full_due_at = $3 + (options->>'full_every')::interval WHERE sync_id = $1";
+				   /* it became due once more: the filter was changed meanwhile */
+				   " full_due_at = CASE WHEN full_due_at > $3 AND full_due_at <= pg_catalog.clock_timestamp()"
+				   "  THEN full_due_at ELSE $3 + (options->>'full_every')::interval END WHERE sync_id = $1";
 		case RUN_INCREMENTAL:
 			return "UPDATE makini._sync SET cursor = greatest(cursor, $2),"
 				   " state = CASE WHEN EXISTS (SELECT FROM makini._load l WHERE l.sync_id = $1"
@@ -446,6 +454,24 @@ fail(Run *run, ErrorData *error)
 		run_commit();
 }
 
+static void
+note_states(void *arg)
+{
+	Run *run = arg;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	connection_state_note(GetForeignTable(run->sync->source)->serverid);
+	PopActiveSnapshot();
+}
+
+/* What the run learned about its connection; that it can't be kept is no failure of the run. */
+static void
+keep_states(Run *run)
+{
+	if (run_attempt(note_states, run) == NULL)
+		run_commit();
+}
+
 /* ---------------------------------------------------------------------
  * Runs
  * ---------------------------------------------------------------------
@@ -523,9 +549,9 @@ do_drain(Run *run)
 /*
  * run_load
  *		Work on one load to its end, with its lane locked; the lock goes with an
- *		error.
+ *		error.  False: it was left between two pages, for a later run.
  */
-void
+bool
 run_load(MemoryContext cxt, Sync *sync, Load *load)
 {
 	Run *run = new_run(cxt, sync, load);
@@ -545,10 +571,13 @@ run_load(MemoryContext cxt, Sync *sync, Load *load)
 		error = CopyErrorData();
 		FlushErrorState();
 		fail(run, error);
+		keep_states(run);
 		progress_end();
 		sync_unlock(sync->sync_id, load->lane);
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	keep_states(run);
 	progress_end();
+	return !run->left;
 }

@@ -65,8 +65,8 @@ extern void run_wait(Run *run, Reader *reader);
 
 extern void run_set_window_end(Run *run, TimestampTz end);
 
-/* run_load: with its lane locked; the lock goes with an error. */
-extern void run_load(MemoryContext cxt, Sync *sync, Load *load);
+/* run_load: with its lane locked; the lock goes with an error.  False: left for later. */
+extern bool run_load(MemoryContext cxt, Sync *sync, Load *load);
 
 /* pass.c: read all that the load's queries give, and write it. */
 extern void run_pass(Run *run);

@@ -269,10 +269,17 @@ sql_any_changed(StringInfo sql, const Target *target, bool excluded)
 static void
 sql_not_older(StringInfo sql, const Target *target, bool excluded)
 {
-	if (target->cursor >= 0 && target->columns[target->cursor].written)
-		appendStringInfo(sql, " AND (%s OPERATOR(pg_catalog.<) t.%s) IS NOT TRUE",
-						 new_value(target, target->cursor, excluded),
-						 quote_identifier(target->columns[target->cursor].name));
+	if (target->cursor < 0 || target->ambiguous || !target->columns[target->cursor].written)
+		return;
+	appendStringInfo(sql, " AND ((%s OPERATOR(pg_catalog.<) t.%s) IS NOT TRUE",
+					 new_value(target, target->cursor, excluded),
+					 quote_identifier(target->columns[target->cursor].name));
+	if (target->yields != 0)
+		appendStringInfo(sql,
+						 " OR t._synced_at OPERATOR(pg_catalog.<) ('2000-01-01 00:00:00+00'::pg_catalog.timestamptz"
+						 " OPERATOR(pg_catalog.+) '" INT64_FORMAT " microseconds'::pg_catalog.interval)",
+						 target->yields);
+	appendStringInfoChar(sql, ')');
 }
 
 /* Whether the columns of the source differ, and the page's are not older. */

@@ -190,7 +190,10 @@ typedef enum WindowKind
 } WindowKind;
 
 /* source_open: takes AccessShareLock until the end of the transaction. */
-extern SyncSource  *source_open(const Sync *sync);
+extern SyncSource *source_open(const Sync *sync);
+
+/* sync_filter: a condition of a sync, worked out with its owner's rights. */
+extern TextFilter *sync_filter(const Sync *sync, Table *table, const char *text, const char *name);
 
 /* A part of the source; times are 0 for none. */
 typedef struct Window
@@ -247,6 +250,8 @@ typedef struct Target
 	int			  ncolumns; /* with constants */
 	TargetColumn *columns;
 	int			  cursor; /* which of them tells the age of a row, or -1 */
+	bool		  ambiguous; /* ... as a wall clock: an hour of the year comes twice */
+	TimestampTz	  yields; /* rows last written before it give way to older ones; 0: none do */
 	bool		  nullable_key;
 	bool		  key_indexed; /* an index begins with a column of the key */
 	bool		  has_synced_at;
@@ -350,10 +355,11 @@ extern bool target_is_empty(const Sync *sync, const Target *target);
 /*
  * compare_children
  *		Delete the rows in a page's range that belong to parents of the page (or
- *		to the one that the range begins in) and are not in the page.
+ *		to the one that the range begins in), are not in the page and were last
+ *		written before a time.
  */
 extern void compare_children(Apply *apply, const Rows *rows, const PageRange *range,
-							 const char *parent_column);
+							 const char *parent_column, TimestampTz before);
 
 /*
  * compare_note

@@ -80,14 +80,20 @@ run_commit(void)
 void
 rights_of_target(Oid owner, TargetRights *saved)
 {
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"}, {"datestyle", "ISO, YMD"},
+		{"timezone", "UTC"},					{"intervalstyle", "postgres"},
+		{"extra_float_digits", "1"},			{"bytea_output", "hex"},
+	};
 	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};
 
 	AfterTriggerSetState(&immediate);
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	saved->guc_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 void

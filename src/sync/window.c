@@ -196,6 +196,23 @@ select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
 }
 
 /*
+ * sync_filter
+ *		A condition of a sync.  Values in it are worked out here, which only its
+ *		owner's rights may do, whoever runs the sync.
+ */
+TextFilter *
+sync_filter(const Sync *sync, Table *table, const char *text, const char *name)
+{
+	TargetRights saved;
+	TextFilter	*filter;
+
+	rights_of_target(sync->owner, &saved);
+	filter = filter_parse(table, text, name);
+	rights_of_target_restore(&saved);
+	return filter;
+}
+
+/*
  * source_open
  *		A sync's source as it is declared now.  Takes AccessShareLock until the
  *		end of the transaction.
@@ -222,9 +239,10 @@ source_open(const Sync *sync)
 	find_parent(source);
 	find_parent_column(source, desc);
 	if (sync->filter != NULL)
-		source->filter = filter_parse(source->table, sync->filter, "filter");
+		source->filter = sync_filter(sync, source->table, sync->filter, "filter");
 	if (sync->initial_filter != NULL)
-		source->initial_filter = filter_parse(source->table, sync->initial_filter, "initial_filter");
+		source->initial_filter =
+			sync_filter(sync, source->table, sync->initial_filter, "initial_filter");
 	select_columns(source, sync, desc);
 	relation_close(relation, NoLock);
 	return source;

@@ -77,6 +77,13 @@ count_chunks(const char *body, size_t size, size_t chunk_size, size_t piece, con
 			rows = page_decode(&page, columns, chunk, len, MAX_ROWS, &error) ? rows + page.nrows : -1;
 		}
 	}
+	chunk = rows >= 0 ? array_take_rest(reader, &len) : NULL;
+	if (chunk != NULL)
+	{
+		CHECK(array_state(reader) != ARRAY_CLOSED);
+		(void) page_decode(&page, columns, chunk, len, MAX_ROWS, &error);
+		CHECK(array_take_rest(reader, &len) == NULL);
+	}
 	if (array_state(reader) == ARRAY_OBJECT)
 		(void) array_take_object(reader, &len);
 	else if (array_state(reader) != ARRAY_CLOSED)

@@ -10,11 +10,22 @@ use Test::More;
 
 my $sim = Makini::Simulator->new('--rows', 'transaction=6000,item=300');
 my $node = makini_node('review_sync', conf => 'makini.retry_base = 1');
-connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item'], options => { max_retries => 0 });
+connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item'], options => { max_retries => 0, page_size => 100 });
 $sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() - (id % 6000) * interval '3 hours'");
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
 sub at_source { my ($condition) = @_; my ($row) = $sim->sql("SELECT count(*) FROM netsuite.transaction WHERE $condition"); return $row->[0]; }
+
+# The same mapping for mallory.
+sub connect_mapping
+{
+	my %mapping = (
+		client_id => $sim->value('client_id'),
+		certificate_id => $sim->value('certificate_id'),
+		private_key_file => $sim->value('private_key_file'));
+
+	return sql('CREATE USER MAPPING FOR mallory SERVER erp ' . options_clause(%mapping));
+}
 
 # Run a sync until its source fails, after some requests.
 sub break_off
@@ -49,12 +60,11 @@ is(sql('SELECT count(*) FROM wh.window'), at_source("lastmodifieddate >= '$from'
 
 # ---- another filter while the first load is unfinished ----
 
-my $filter = sql("SELECT makini.create_sync('erp.transaction', 'wh.filter', schedule => NULL, initial_window => 'all', filter => 'id % 1 = 0 OR id > 0', columns => '{id,lastmodifieddate}')") if 0;
-$filter = sql("SELECT makini.create_sync('erp.transaction', 'wh.filter', schedule => NULL, initial_window => 'all', filter => \$\$type = 'SalesOrd'\$\$, columns => '{id,type,lastmodifieddate}', options => '{\"backfill_order\": \"oldest\"}')");
-like(break_off($filter, 2), qr/true true/, 'a load with a filter broke off');
+my $filter = sql("SELECT makini.create_sync('erp.transaction', 'wh.filter', schedule => NULL, initial_window => 'all', filter => \$\$type = 'SalesOrd'\$\$, columns => '{id,type,lastmodifieddate}', options => '{\"backfill_order\": \"oldest\"}')");
+like(break_off($filter, 6), qr/true true/, 'a load with a filter broke off');
 sql(qq{SELECT makini.alter_sync($filter, '{"filter": null}')});
 sql("CALL makini.run_sync($filter)") foreach 1 .. 2;
-is(sql('SELECT count(*) FROM wh.filter'), at_source('true'), 'what the filter kept out is fetched');
+is(sql('SELECT count(*) FROM wh.filter'), at_source('true'), 'what the filter kept out is fetched soon');
 
 # ---- narrower windows of rows that follow their headers ----
 
@@ -71,9 +81,12 @@ sql('CREATE TABLE wh.local (id int8 PRIMARY KEY, displayname text, lastmodifiedd
 my $local = sql("SELECT makini.create_sync('erp.item', 'wh.local', schedule => NULL, columns => '{id,displayname,lastmodifieddate}')");
 sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local)");
 my $key = sql('SELECT min(id) FROM wh.local');
-$sim->touch_rows('item', [$key], displayname => 'changed');
-sql("SET timezone = 'America/Los_Angeles'; CALL makini.run_sync($local)");
-is(sql("SELECT displayname FROM wh.local WHERE id = $key"), 'changed', 'a change arrives whatever the time zone of the session');
+foreach my $zone ('Asia/Tokyo', 'America/Los_Angeles')
+{
+	$sim->touch_rows('item', [$key], displayname => "changed in $zone");
+	sql("SET timezone = '$zone'; CALL makini.run_sync($local)");
+	is(sql("SELECT displayname FROM wh.local WHERE id = $key"), "changed in $zone", "a change arrives in a session in $zone");
+}
 sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local, 'full')");
 is(sql("SELECT rows_updated FROM makini.sync_run WHERE sync_id = $local ORDER BY run_id DESC LIMIT 1"), 0, 'and what did not change is left alone');
 
@@ -91,12 +104,24 @@ is(sql("SELECT count(*) FROM wh.item WHERE displayname = 'of last year'"), 300, 
 
 sql(q{
 CREATE ROLE mallory LOGIN;
-GRANT makini_operator TO mallory;
-GRANT CREATE ON DATABASE postgres TO mallory;
+GRANT USAGE ON FOREIGN SERVER erp TO mallory;
 GRANT USAGE ON SCHEMA erp TO mallory;
 GRANT SELECT ON erp.item TO mallory;
-GRANT USAGE ON FOREIGN SERVER erp TO mallory;
 CREATE SCHEMA m AUTHORIZATION mallory;
-}) if 0;
+CREATE TABLE public.trace (who name DEFAULT current_user, via text);
+GRANT INSERT ON public.trace TO mallory;
+SELECT makini.grant_access('mallory', 'admin', 'erp');
+SET ROLE mallory;
+CREATE FUNCTION m.evil(via text) RETURNS boolean LANGUAGE plpgsql AS
+ $$BEGIN INSERT INTO public.trace (via) VALUES (evil.via); RETURN true; END$$;
+CREATE DOMAIN m.checked AS bigint CHECK (m.evil('domain'));
+CREATE VIEW m.seen AS SELECT m.evil('view') AS x;
+});
+connect_mapping();
+dies($node, q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, filter => 'id > 5::m.checked')},
+	'0A000', [qr/own functions and types only/], 'a domain in a condition');
+my $xml = sql(q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, columns => '{id,itemid}', filter => $$itemid = table_to_xml('m.seen', true, true, '')::text$$)});
+sql("CALL makini.run_sync($xml)");
+is(sql(q{SELECT string_agg(DISTINCT who, ',') FROM public.trace}), 'mallory', 'a condition has the rights of the owner of its sync, whoever runs it');
 
 done_testing();

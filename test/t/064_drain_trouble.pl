@@ -135,6 +135,34 @@ is(acks('landing.tranfile_export'), 'done ' . (287 + $n), 'it is sent in the end
 like(join(' ', map { $_->{method} } grep { $_->{path} =~ /TranFile/ } $sim->log_entries), qr/^PUT GET/, 'before anything else');
 drop($id);
 
+# ---- what is held while acknowledgements are on their way ----
+
+$sim->reset;
+$id = create('tranfile_export');
+{
+	my $session = Hostile::Session->new($node);
+
+	$sim->arm(kind => 'delay', ms => 1500, path => 'TranFileExport', after => 1, late => $true);
+	$session->send("CALL makini.run_sync($id)");
+	until_true('an acknowledgement', sub { return $sim->feed('TranFileExport')->{T} > 0; });
+	is(sql("SELECT wait_event_type, backend_xid, backend_xmin, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND l.locktype IN ('relation', 'tuple', 'transactionid')) FROM pg_stat_activity a WHERE pid = " . $session->pid),
+		'Extension|||0', 'nothing');
+	my (undef, $err) = $session->result;
+	is($err, '', 'the run goes on');
+	$sim->set_flags('TranFileExport', 'F');
+	$sim->arm(kind => 'delay', ms => 1500, path => 'TranFileExport', after => 1, late => $true);
+	$session->send("CALL makini.run_sync($id)");
+	until_true('an acknowledgement', sub { return $sim->feed('TranFileExport')->{T} > 0; });
+	dies($node, "CALL makini.run_sync($id)", '55006', [], 'two runs of one drain');
+	is(sql("WITH n AS (SELECT makini.acknowledge($id, ARRAY(SELECT _row_id FROM landing.tranfile_export WHERE _ack = 'owed')) AS n) SELECT n > 0 FROM n"), 't', 'rows may be decided about meanwhile');
+	(undef, $err) = $session->result;
+	is($err, '', 'which does no harm');
+	run($id);
+	is(sql(q{SELECT string_agg(DISTINCT _ack, ',') FROM landing.tranfile_export}), 'done', 'all are acknowledged');
+	is(sql('SELECT count(*) FROM makini._owed'), '0', 'and nothing is owed');
+}
+drop($id);
+
 # ---- sessions that end ----
 
 foreach my $how (qw(cancel kill))

@@ -7,7 +7,7 @@ use Makini;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @pages = ('README.md', 'CHANGELOG.md', 'docs/netsuite.md', 'docs/asctrac.md', 'docs/sync.md', 'docs/events.md', 'docs/webhooks.md', 'docs/worker.md', 'docs/architecture.md', 'test/sim/netsuite/README.md');
+my @pages = ('README.md', 'CHANGELOG.md', 'docs/netsuite.md', 'docs/asctrac.md', 'docs/sync.md', 'docs/drain.md', 'docs/events.md', 'docs/webhooks.md', 'docs/worker.md', 'docs/architecture.md', 'test/sim/netsuite/README.md');
 my %text = map { $_ => slurp_file($_) } @pages;
 my $guide = $text{'docs/netsuite.md'};
 
