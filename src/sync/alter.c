@@ -293,14 +293,17 @@ tell_of_columns(const Sync *sync, const Definition *definition)
 						 sync->sync_id)));
 }
 
+#define BEGIN_LOAD_AGAIN                                                                           \
+	"UPDATE makini._load l SET phase = 0, position = NULL FROM makini._sync s"                     \
+	" WHERE l.sync_id = $1 AND s.sync_id = $1 AND l.mode = 'initial'"                              \
+	" AND coalesce(s.options->>'backfill_order', 'newest')"
+
 /* Where a load stands means nothing in another order. */
 static void
 follow_order(const Sync *before)
 {
-	if (sync_load(before->sync_id)->newest_first != before->newest_first)
-		execute("UPDATE makini._load SET phase = 0, position = NULL"
-				" WHERE sync_id = $1 AND mode = 'initial'",
-				before->sync_id);
+	execute(before->newest_first ? BEGIN_LOAD_AGAIN " = 'oldest'" : BEGIN_LOAD_AGAIN " <> 'oldest'",
+			before->sync_id);
 }
 
 /* Once the sync has begun, what it has read may not be what it would read now. */
@@ -339,9 +342,9 @@ static TimestampTz
 history_after(const Sync *sync, const Definition *definition)
 {
 	TimestampTz from = define_history(definition);
+	bool		tells = definition->opened->cursor != NULL && definition->opened->parent == NULL;
 
-	if (strcmp(sync->state, "new") == 0 || definition->opened->cursor != NULL ||
-		is_wider(from, sync->history_from))
+	if (strcmp(sync->state, "new") == 0 || tells || is_wider(from, sync->history_from))
 		return from;
 	return sync->history_from;
 }

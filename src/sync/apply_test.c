@@ -152,7 +152,7 @@ makini_test_apply(PG_FUNCTION_ARGS)
 		else if (strcmp(what, "seen") == 0)
 			compare_note(apply, &rows, NULL, GetCurrentTimestamp());
 		else if (strcmp(what, "children") == 0)
-			compare_children(apply, &rows, &range, argument);
+			compare_children(apply, &rows, &range, argument, DT_NOEND);
 		else if (strcmp(what, "verify") == 0)
 			compare_verify(apply, &rows, &range, atoi(argument));
 		PopActiveSnapshot();

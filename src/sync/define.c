@@ -374,6 +374,7 @@ open_source(const Definition *definition, List *columns, List *key)
 	Sync sync = {0};
 
 	sync.sync_id = definition->sync_id;
+	sync.owner = GetUserId();
 	sync.source = definition->source;
 	sync.source_name = definition->source_name;
 	sync.columns = columns;

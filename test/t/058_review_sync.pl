@@ -7,10 +7,11 @@ use lib 'test/lib';
 use Hostile;
 use Makini;
 use Test::More;
+use Worker;
 
 my $sim = Makini::Simulator->new('--rows', 'transaction=6000,item=300');
 my $node = makini_node('review_sync', conf => 'makini.retry_base = 1');
-connect_server($node, $sim, tables => ['transaction', 'transactionline', 'item'], options => { max_retries => 0, page_size => 100 });
+connect_server($node, $sim, tables => ['transaction', 'transactionline', 'inventoryassignment', 'item'], options => { max_retries => 0, page_size => 100 });
 $sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() - (id % 6000) * interval '3 hours'");
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
@@ -68,12 +69,16 @@ is(sql('SELECT count(*) FROM wh.filter'), at_source('true'), 'what the filter ke
 
 # ---- narrower windows of rows that follow their headers ----
 
-my $lines = sql("SELECT makini.create_sync('erp.transactionline', 'wh.line', schedule => NULL, initial_window => '60 days', columns => '{transaction,id,memo}')");
-sql("CALL makini.run_sync($lines)");
-my $count = sql('SELECT count(*) FROM wh.line');
-sql(qq{SELECT makini.alter_sync($lines, '{"initial_window": "1 day"}')});
-sql("CALL makini.run_sync($lines, 'full')");
-is(sql('SELECT count(*) FROM wh.line WHERE _deleted_at IS NULL'), $count, 'a narrower window deletes no lines');
+foreach my $table ('transactionline', 'inventoryassignment')
+{
+	my $lines = sql("SELECT makini.create_sync('erp.$table', 'wh.$table', schedule => NULL, initial_window => 'all')");
+	sql("CALL makini.run_sync($lines)");
+	my $count = sql("SELECT count(*) FROM wh.$table");
+	sql(qq{SELECT makini.alter_sync($lines, '{"initial_window": "300 days"}')});
+	sql("CALL makini.run_sync($lines, 'full')");
+	isnt(sql("SELECT rows_read FROM makini.sync_run WHERE sync_id = $lines AND mode = 'full'"), 0, "something of $table is in the window");
+	is(sql("SELECT count(*) FROM wh.$table WHERE _deleted_at IS NULL"), $count, 'a narrower window deletes none of it');
+}
 
 # ---- sessions with other settings ----
 
@@ -120,8 +125,24 @@ CREATE VIEW m.seen AS SELECT m.evil('view') AS x;
 connect_mapping();
 dies($node, q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, filter => 'id > 5::m.checked')},
 	'0A000', [qr/own functions and types only/], 'a domain in a condition');
-my $xml = sql(q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, columns => '{id,itemid}', filter => $$itemid = table_to_xml('m.seen', true, true, '')::text$$)});
+my $xml = sql(q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, columns => '{id,itemid}', filter => $$id > length(table_to_xml('m.seen', true, true, '')::text)$$)});
 sql("CALL makini.run_sync($xml)");
 is(sql(q{SELECT string_agg(DISTINCT who, ',') FROM public.trace}), 'mallory', 'a condition has the rights of the owner of its sync, whoever runs it');
+
+# ---- a load that makes room for others ----
+
+my $busy = worker_node('making_room', conf => "makini.test_job = ''\nmakini.max_workers = 1\n");
+connect_server($busy, $sim, tables => ['transaction', 'item'], options => { page_size => 100 });
+$sim->set(latency_ms => 100);
+$sim->forget;
+my $long = $busy->safe_psql('postgres', "SELECT makini.create_sync('erp.transaction', 'wh.long', initial_window => 'all', columns => '{id,lastmodifieddate}')");
+until_query($busy, 'the load to go on', "SELECT rows_done > 0 FROM makini._load WHERE sync_id = $long");
+my $short = $busy->safe_psql('postgres', "SELECT makini.create_sync('erp.item', 'wh.short')");
+until_query($busy, 'the other load', "SELECT data_as_of IS NOT NULL FROM makini.sync WHERE sync_id = $short");
+is($busy->safe_psql('postgres', "SELECT data_as_of IS NULL FROM makini.sync WHERE sync_id = $long"), 't', 'a load makes room for another between two of its pages');
+$sim->set(latency_ms => 0);
+until_query($busy, 'the rest of it', "SELECT data_as_of IS NOT NULL FROM makini.sync WHERE sync_id = $long");
+is($busy->safe_psql('postgres', 'SELECT count(*) FROM wh.long'), at_source('true'), 'and loses nothing by it');
+$busy->stop('fast');
 
 done_testing();

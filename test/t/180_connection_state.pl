@@ -118,6 +118,20 @@ is(ask('SELECT max(run_id) FROM makini.sync_run'), $runs, 'nothing runs');
 is(ask("SELECT makini.resume_connection('erp')"), 't', 'resumed');
 until_query('they run at once', "SELECT count(DISTINCT sync_id) = 2 FROM makini.sync_run WHERE status = 'completed' AND run_id > $runs");
 
+# ---- somebody holds on to what he found ----
+my $holder = Hostile::Session->new($node);
+$holder->ask('BEGIN');
+$sim->arm({ kind => '503', count => 1_000_000 });
+like(($holder->ask(q{SELECT health FROM makini.check_connection('erp')}))[0], qr/^offline$/m, 'a check in a transaction that goes on');
+$sim->disarm;
+$runs = ask('SELECT max(run_id) FROM makini.sync_run');
+ask('SELECT makini.request_sync(1)');
+until_query('holds up no sync', "SELECT count(*) > 0 FROM makini.sync_run WHERE status = 'completed' AND sync_id = 1 AND run_id > $runs");
+$holder->ask('ROLLBACK');
+$holder->quit;
+until_idle();
+is(told('offline'), told('online'), 'whoever tells of it, of its end too');
+
 # ---- a table that the role may not read any more ----
 $sim->hide('department', undef, 'record');
 until_later('a sync that may not read is denied', '10 min', "SELECT state = 'denied' FROM makini.sync WHERE sync_id = 2");

@@ -36,7 +36,8 @@ test_outage(void)
 	step = see(&row, STEP_OFFLINE, 3 * MINUTE);
 	ok(step.changed && step.tell == STEP_OFFLINE && step.before == STEP_ONLINE, "it goes away");
 	ok(see(&row, STEP_OFFLINE, 4 * MINUTE).tell == STEP_UNKNOWN, "which is told once");
-	ok(see(&row, STEP_UNKNOWN, 5 * MINUTE).tell == STEP_UNKNOWN, "also by whoever knows nothing of now");
+	ok(see(&row, STEP_UNKNOWN, 5 * MINUTE).tell == STEP_UNKNOWN,
+	   "also by whoever knows nothing of now");
 	step = see(&row, STEP_ONLINE, 90 * MINUTE);
 	ok(step.recovered && step.tell == STEP_ONLINE, "it comes back");
 	ok(!see(&row, STEP_ONLINE, 91 * MINUTE).changed, "once");
@@ -136,7 +137,7 @@ test_auth(void)
 static void
 test_certificate(void)
 {
-	AuthRow	 row = {.version = "", .auth = STEP_AUTH_OK};
+	AuthRow row = {.version = "", .auth = STEP_AUTH_OK};
 	AuthSeen seen = {.verdict = STEP_AUTH_OK, .version = "", .current = "", .expires = 100 * STEP_DAY};
 	int		 told[8] = {0};
 	int		 n = 0;
@@ -149,7 +150,8 @@ test_certificate(void)
 		if (step.tell_days != 0 && n < 8)
 			told[n++] = step.tell_days;
 	}
-	ok(n == 3 && told[0] == 30 && told[1] == 7 && told[2] == 1, "told 30, 7 and 1 days ahead, once each");
+	ok(n == 3 && told[0] == 30 && told[1] == 7 && told[2] == 1,
+	   "told 30, 7 and 1 days ahead, once each");
 	ok(row.auth == STEP_AUTH_EXPIRING, "meanwhile it is expiring");
 	seen.expires = 800 * STEP_DAY;
 	step = auth_step(&row, &seen);
