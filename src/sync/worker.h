@@ -110,9 +110,8 @@ extern bool schedule_in_hours(const char *span, TimestampTz at, TimestampTz *ope
 typedef enum InstanceState
 {
 	INSTANCE_ACTIVE,
-	INSTANCE_STANDBY,  /* in recovery */
-	INSTANCE_RESTORED, /* some rows' home is elsewhere */
-	INSTANCE_FENCED	   /* makini.run_on names other hosts */
+	INSTANCE_STANDBY, /* in recovery */
+	INSTANCE_FENCED	  /* makini.run_on names other hosts */
 } InstanceState;
 
 /* May anything run in this process at all?  Does not look at rows. */
