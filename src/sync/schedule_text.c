@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -15,8 +14,6 @@
 
 #include "sync/schedule.h"
 #include "sync/worker.h"
-
-PG_FUNCTION_INFO_V1(makini_schedule_next);
 
 #define UNIX_OFFSET ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
@@ -109,17 +106,6 @@ schedule_next_time(const char *text, int64 seed, TimestampTz after)
 	read_schedule(text, &schedule);
 	next = schedule_next(&schedule, after + UNIX_OFFSET, (uint64) seed, &session_zone);
 	return next == SCHEDULE_NEVER ? DT_NOEND : next - UNIX_OFFSET;
-}
-
-/*
- * makini_schedule_next
- *		makini._schedule_next(): the same for SQL.
- */
-Datum
-makini_schedule_next(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TIMESTAMPTZ(schedule_next_time(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-											 PG_GETARG_INT64(1), PG_GETARG_TIMESTAMPTZ(2)));
 }
 
 bool

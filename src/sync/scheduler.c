@@ -327,6 +327,7 @@ send_until(TimestampTz until, uint32 wait_event)
 		sender_begin();
 	sending = true;
 	sender_turn(worker_wait_ms(until));
+	sender_workers_look(sender_is_idle());
 	worker_handle_signals();
 }
 

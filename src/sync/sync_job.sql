@@ -20,10 +20,6 @@ CREATE TABLE makini._job (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
 	autovacuum_analyze_threshold = 10000);
 
-CREATE FUNCTION makini._schedule_next(schedule text, seed bigint, after timestamptz) RETURNS timestamptz
-	LANGUAGE C STABLE STRICT
-	AS 'MODULE_PATHNAME', 'makini_schedule_next';
-
 CREATE FUNCTION makini._instance_obstacle() RETURNS text
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'makini_instance_obstacle';

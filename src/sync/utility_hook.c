@@ -53,31 +53,38 @@ static bool gone[BLOCKED]; /* the command drops it */
 
 /* ---- blocking ---- */
 
+/* With the lock held: true where there is a process that has to end. */
+static bool
+tell_process(WorkerProcess *process)
+{
+	/* what is starting finds out itself that it must not */
+	if (process->state == WORKER_STARTING)
+		process->state = WORKER_NONE;
+	if (process->state == WORKER_NONE)
+		return false;
+	kill(process->pid, SIGTERM);
+	return true;
+}
+
+static bool
+tell_those_of(WorkerRun *runs, int n, Oid database)
+{
+	bool some = false;
+
+	for (int i = 0; i < n; i++)
+		if (runs[i].database == database)
+			some |= tell_process(&runs[i].process);
+	return some;
+}
+
 /* With the lock held: tell every worker of a database to end; false when there is none. */
 static bool
 tell_to_end(WorkerShared *shared, WorkerDatabase *entry)
 {
-	bool some = entry->scheduler.state == WORKER_RUNNING;
+	bool some = tell_process(&entry->scheduler);
 
-	/* what is starting finds out itself that it must not */
-	if (entry->scheduler.state == WORKER_STARTING)
-		entry->scheduler.state = WORKER_NONE;
-	if (some)
-		kill(entry->scheduler.pid, SIGTERM);
-	for (int i = 0; i < WORKER_RUNS; i++)
-	{
-		WorkerRun *run = &shared->runs[i];
-
-		if (run->database != entry->database || run->process.state == WORKER_NONE)
-			continue;
-		if (run->process.state == WORKER_STARTING)
-			run->process.state = WORKER_NONE;
-		else
-		{
-			kill(run->process.pid, SIGTERM);
-			some = true;
-		}
-	}
+	some |= tell_those_of(shared->runs, WORKER_RUNS, entry->database);
+	some |= tell_those_of(shared->senders, WORKER_SENDERS, entry->database);
 	return some;
 }
 

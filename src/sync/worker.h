@@ -6,6 +6,7 @@
  *	launcher.c			one per cluster: starts a scheduler where something is due
  *	scheduler.c			one per database with something due
  *	runner.c			run workers: take jobs one after another
+ *	sender_worker.c		senders besides the schedulers, where one is not enough
  *	job.c, request.c	the queue of jobs, in the table makini._job
  *	worker_start.c		registering workers, and what to do when slots run out
  *	worker_init.c		settings, and what preloading sets up
@@ -38,6 +39,7 @@
 
 #define WORKER_DATABASES 64
 #define WORKER_RUNS 64
+#define WORKER_SENDERS 32
 #define WORKER_NEVER PG_INT64_MAX
 
 /* Settings. */
@@ -108,9 +110,8 @@ extern bool schedule_in_hours(const char *span, TimestampTz at, TimestampTz *ope
 typedef enum InstanceState
 {
 	INSTANCE_ACTIVE,
-	INSTANCE_STANDBY,  /* in recovery */
-	INSTANCE_RESTORED, /* some rows' home is elsewhere */
-	INSTANCE_FENCED	   /* makini.run_on names other hosts */
+	INSTANCE_STANDBY, /* in recovery */
+	INSTANCE_FENCED	  /* makini.run_on names other hosts */
 } InstanceState;
 
 /* May anything run in this process at all?  Does not look at rows. */
@@ -177,6 +178,7 @@ typedef struct WorkerShared
 	WorkerProcess  launcher;
 	WorkerDatabase databases[WORKER_DATABASES];
 	WorkerRun	   runs[WORKER_RUNS];
+	WorkerRun	   senders[WORKER_SENDERS]; /* besides the schedulers */
 } WorkerShared;
 
 /* NULL where the library is not preloaded: then there are no workers. */
@@ -209,7 +211,8 @@ typedef enum WorkerKind
 {
 	WORKER_LAUNCHER,
 	WORKER_SCHEDULER,
-	WORKER_RUN
+	WORKER_RUN,
+	WORKER_SENDER
 } WorkerKind;
 
 /*
@@ -263,6 +266,15 @@ extern int worker_reap(void);
  * quarter of it at random.  Microseconds.
  */
 extern int64 worker_backoff(int failures, int64 base, int64 cap);
+
+/* ---- sender_worker.c ---- */
+
+/*
+ * sender_workers_look
+ *		By a scheduler after a turn of sending: have more senders started where
+ *		it has not been idle for a while.
+ */
+extern void sender_workers_look(bool idle);
 
 /* ---- utility_hook.c ---- */
 

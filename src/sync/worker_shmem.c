@@ -269,10 +269,29 @@ process_of(WorkerKind kind, int slot)
 			return &shared->launcher;
 		case WORKER_SCHEDULER:
 			return &shared->databases[slot].scheduler;
+		case WORKER_SENDER:
+			return &shared->senders[slot].process;
 		case WORKER_RUN:
 			break;
 	}
 	return &shared->runs[slot].process;
+}
+
+static Oid
+database_of(WorkerKind kind, int slot)
+{
+	switch (kind)
+	{
+		case WORKER_LAUNCHER:
+			return InvalidOid;
+		case WORKER_SCHEDULER:
+			return shared->databases[slot].database;
+		case WORKER_SENDER:
+			return shared->senders[slot].database;
+		case WORKER_RUN:
+			break;
+	}
+	return shared->runs[slot].database;
 }
 
 /* With the lock held: whoever waits for a place looks again, and the scheduler for what is left. */
@@ -368,9 +387,7 @@ worker_begin(WorkerKind kind, Datum arg)
 
 	process = process_of(kind, my_slot);
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	database = kind == WORKER_SCHEDULER ? shared->databases[my_slot].database :
-		kind == WORKER_RUN				? shared->runs[my_slot].database :
-										  InvalidOid;
+	database = database_of(kind, my_slot);
 	mine = take_place(process, database);
 	LWLockRelease(shared->lock);
 	if (!mine)

@@ -18,23 +18,25 @@
 
 #include "sync/worker.h"
 
-#define PLACES Max(WORKER_DATABASES, WORKER_RUNS)
+#define PLACES (Max(WORKER_DATABASES, WORKER_RUNS) + WORKER_SENDERS)
 #define SAY_EVERY (60 * 60 * USECS_PER_SEC)
 
-/* Of the kind of workers that this process starts. */
+/* Of the workers that this process starts: schedulers, or runs and behind them senders. */
 static BackgroundWorkerHandle *handles[PLACES];
 static uint32				   tokens[PLACES];
-static WorkerKind			   started_kind;
+static WorkerKind			   kinds[PLACES];
 
 static WorkerProcess *
 place_of(WorkerKind kind, int slot)
 {
 	WorkerShared *shared = worker_shared();
 
+	if (kind == WORKER_SENDER)
+		return &shared->senders[slot].process;
 	return kind == WORKER_RUN ? &shared->runs[slot].process : &shared->databases[slot].scheduler;
 }
 
-/* Launcher, a scheduler for each database known, run workers. */
+/* Launcher, run workers, scheduler and senders for each database known. */
 static int
 slots_needed(void)
 {
@@ -44,7 +46,7 @@ slots_needed(void)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < WORKER_DATABASES; i++)
 		if (OidIsValid(shared->databases[i].database))
-			needed++;
+			needed += Max(1, makini_webhook_workers);
 	LWLockRelease(shared->lock);
 	return needed;
 }
@@ -80,7 +82,9 @@ say_out_of_slots(void)
 static void
 describe(BackgroundWorker *worker, WorkerKind kind, int slot, uint32 token)
 {
-	const char *name = kind == WORKER_RUN ? "makini run" : "makini scheduler";
+	const char *name = kind == WORKER_RUN ? "makini run" :
+		kind == WORKER_SENDER			  ? "makini sender" :
+											"makini scheduler";
 
 	memset(worker, 0, sizeof(BackgroundWorker));
 	snprintf(worker->bgw_name, BGW_MAXLEN, "%s %d", name, slot);
@@ -90,7 +94,9 @@ describe(BackgroundWorker *worker, WorkerKind kind, int slot, uint32 token)
 	worker->bgw_restart_time = BGW_NEVER_RESTART;
 	snprintf(worker->bgw_library_name, BGW_MAXLEN, "makini");
 	snprintf(worker->bgw_function_name, BGW_MAXLEN, "%s",
-			 kind == WORKER_RUN ? "makini_runner_main" : "makini_scheduler_main");
+			 kind == WORKER_RUN		   ? "makini_runner_main" :
+				 kind == WORKER_SENDER ? "makini_sender_main" :
+										 "makini_scheduler_main");
 	worker->bgw_main_arg = Int32GetDatum(slot);
 	memcpy(worker->bgw_extra, &token, sizeof(token));
 	worker->bgw_notify_pid = MyProcPid;
@@ -116,22 +122,23 @@ bool
 worker_start(WorkerKind kind, int slot)
 {
 	uint32			 token = place_of(kind, slot)->token;
+	int				 at = kind == WORKER_SENDER ? PLACES - WORKER_SENDERS + slot : slot;
 	BackgroundWorker worker;
 	MemoryContext	 caller;
 	bool			 registered;
 
-	if (handles[slot] != NULL)
-		pfree(handles[slot]);
-	handles[slot] = NULL;
-	started_kind = kind;
-	tokens[slot] = token;
+	if (handles[at] != NULL)
+		pfree(handles[at]);
+	handles[at] = NULL;
+	kinds[at] = kind;
+	tokens[at] = token;
 	describe(&worker, kind, slot, token);
 	caller = MemoryContextSwitchTo(TopMemoryContext);
-	registered = RegisterDynamicBackgroundWorker(&worker, &handles[slot]);
+	registered = RegisterDynamicBackgroundWorker(&worker, &handles[at]);
 	MemoryContextSwitchTo(caller);
 	if (registered)
 		return true;
-	handles[slot] = NULL;
+	handles[at] = NULL;
 	(void) give_place_back(kind, slot, token);
 	say_out_of_slots();
 	return false;
@@ -142,15 +149,16 @@ worker_reap(void)
 {
 	int lost = 0;
 
-	for (int slot = 0; slot < PLACES; slot++)
+	for (int at = 0; at < PLACES; at++)
 	{
 		pid_t pid;
+		int	  slot = kinds[at] == WORKER_SENDER ? at - (PLACES - WORKER_SENDERS) : at;
 
-		if (handles[slot] == NULL || GetBackgroundWorkerPid(handles[slot], &pid) != BGWH_STOPPED)
+		if (handles[at] == NULL || GetBackgroundWorkerPid(handles[at], &pid) != BGWH_STOPPED)
 			continue;
-		lost += give_place_back(started_kind, slot, tokens[slot]);
-		pfree(handles[slot]);
-		handles[slot] = NULL;
+		lost += give_place_back(kinds[at], slot, tokens[at]);
+		pfree(handles[at]);
+		handles[at] = NULL;
 	}
 	return lost;
 }

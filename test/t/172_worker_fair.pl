@@ -61,10 +61,10 @@ foreach my $database (@others)
 	$node->safe_psql($database, 'CREATE EXTENSION makini');
 	use_database($node, $database);
 	make_jobs($node, 'PERFORM pg_sleep(0.05);', $database);
-	add_many($database, 5, 8, '5 min');
+	add_many($database, 5, 24, '5 min');
 }
 advance($node, '5 min');
-until_query($node, "all of $_", 'SELECT count(DISTINCT sync_id) = 40 FROM ran', $_) foreach @others;
+until_query($node, "all of $_", 'SELECT count(DISTINCT sync_id) = 120 FROM ran', $_) foreach @others;
 my @finished = sort { $a <=> $b } map { $node->safe_psql($_, 'SELECT extract(epoch FROM max(at)) FROM ran') } @others;
 my @began = sort { $a <=> $b } map { $node->safe_psql($_, 'SELECT extract(epoch FROM min(at)) FROM ran') } @others;
 cmp_ok($began[2], '<', $finished[0], 'no database waits until another is through');
