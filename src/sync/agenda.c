@@ -28,6 +28,7 @@
 
 #include "sync/define.h"
 #include "sync/run.h"
+#include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_run_sync);
 PG_FUNCTION_INFO_V1(makini_run_job);
@@ -291,6 +292,7 @@ makini_run_sync(PG_FUNCTION_ARGS)
 	check_mode(mode);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	sync_check_visible(sync_load(sync_id));
+	instance_check();
 	sync_run(sync_id, RUN_WHATEVER, mode);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -241,7 +241,8 @@ widen(const Sync *sync, TimestampTz from)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("sync " INT64_FORMAT " has a load that is not finished", sync->sync_id),
-				 errhint("CALL makini.run_sync(" INT64_FORMAT "), or wait for the worker, then widen the window.",
+				 errhint("CALL makini.run_sync(" INT64_FORMAT
+						 "), or wait for the worker, then widen the window.",
 						 sync->sync_id)));
 	load->window_from = from;
 	load_save(load);

@@ -336,6 +336,7 @@ is_of_the_server(const ErrorData *error)
 		case ERRCODE_INSUFFICIENT_RESOURCES:
 		case ERRCODE_SYSTEM_ERROR:
 		case ERRCODE_INTERNAL_ERROR:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE: /* a lock that was not had in time */
 		case ERRCODE_TRANSACTION_ROLLBACK:
 			return true;
 		default:

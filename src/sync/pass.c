@@ -154,7 +154,9 @@ take_first_answer(Run *run)
 	if (run->answered_at == 0)
 	{
 		run->answered_at = connector->answered_at(run->reader);
-		if (run->answered_at == 0)
+
+		/* A clock that is days ahead would have all changes until then missed. */
+		if (run->answered_at == 0 || run->answered_at > GetCurrentTimestamp() + USECS_PER_DAY)
 			run->answered_at = GetCurrentTimestamp();
 	}
 	if (run->load->window_to == 0)

@@ -277,7 +277,8 @@ sql_not_older(StringInfo sql, const Target *target, bool excluded)
 	if (target->yields != 0)
 		appendStringInfo(sql,
 						 " OR t._synced_at OPERATOR(pg_catalog.<) ('2000-01-01 00:00:00+00'::pg_catalog.timestamptz"
-						 " OPERATOR(pg_catalog.+) '" INT64_FORMAT " microseconds'::pg_catalog.interval)",
+						 " OPERATOR(pg_catalog.+) '" INT64_FORMAT
+						 " microseconds'::pg_catalog.interval)",
 						 target->yields);
 	appendStringInfoChar(sql, ')');
 }

@@ -7,7 +7,6 @@ use lib 'test/lib';
 use Hostile;
 use Makini;
 use Test::More;
-use Worker;
 
 my $sim = Makini::Simulator->new('--rows', 'transaction=6000,item=300');
 my $node = makini_node('review_sync', conf => 'makini.retry_base = 1');
@@ -128,21 +127,5 @@ dies($node, q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', 
 my $xml = sql(q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item', schedule => NULL, columns => '{id,itemid}', filter => $$id > length(table_to_xml('m.seen', true, true, '')::text)$$)});
 sql("CALL makini.run_sync($xml)");
 is(sql(q{SELECT string_agg(DISTINCT who, ',') FROM public.trace}), 'mallory', 'a condition has the rights of the owner of its sync, whoever runs it');
-
-# ---- a load that makes room for others ----
-
-my $busy = worker_node('making_room', conf => "makini.test_job = ''\nmakini.max_workers = 1\n");
-connect_server($busy, $sim, tables => ['transaction', 'item'], options => { page_size => 100 });
-$sim->set(latency_ms => 100);
-$sim->forget;
-my $long = $busy->safe_psql('postgres', "SELECT makini.create_sync('erp.transaction', 'wh.long', initial_window => 'all', columns => '{id,lastmodifieddate}')");
-until_query($busy, 'the load to go on', "SELECT rows_done > 0 FROM makini._load WHERE sync_id = $long");
-my $short = $busy->safe_psql('postgres', "SELECT makini.create_sync('erp.item', 'wh.short')");
-until_query($busy, 'the other load', "SELECT data_as_of IS NOT NULL FROM makini.sync WHERE sync_id = $short");
-is($busy->safe_psql('postgres', "SELECT data_as_of IS NULL FROM makini.sync WHERE sync_id = $long"), 't', 'a load makes room for another between two of its pages');
-$sim->set(latency_ms => 0);
-until_query($busy, 'the rest of it', "SELECT data_as_of IS NOT NULL FROM makini.sync WHERE sync_id = $long");
-is($busy->safe_psql('postgres', 'SELECT count(*) FROM wh.long'), at_source('true'), 'and loses nothing by it');
-$busy->stop('fast');
 
 done_testing();
