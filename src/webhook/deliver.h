@@ -92,6 +92,9 @@ typedef struct Endpoint
  *		the extension.  Returns whether anything did.
  */
 extern bool endpoints_refresh(void);
+
+/* Has anybody changed any?  Then they are stale. */
+extern void endpoints_check(void);
 extern void endpoints_forget(void);
 extern bool endpoints_are_stale(void);
 

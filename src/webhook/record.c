@@ -391,7 +391,8 @@ write_disabled(Endpoint *endpoint)
 			(errmsg("webhook %s was disabled: %s", webhook_id_text(&endpoint->id),
 					endpoint->disable_why)));
 	raise_disabled(endpoint);
-	webhook_changed();
+	endpoint->enabled = false;
+	webhook_changed(&endpoint->id);
 }
 
 /* ---- how webhooks are doing ---- */

@@ -357,6 +357,8 @@ work(dlist_head *claimed)
 
 	begin(&saved);
 	lock_senders();
+	if (sender.look)
+		endpoints_check();
 	if (endpoints_refresh())
 	{
 		webhook_store_instance();
@@ -537,6 +539,7 @@ sender_begin(void)
 	begin(&saved);
 	if (sender.number == 0)
 		sender.number = claim_register_sender();
+	endpoints_check();
 	(void) endpoints_refresh();
 	webhook_store_instance();
 	lock_senders();
