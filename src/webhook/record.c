@@ -102,6 +102,7 @@ record_note(Endpoint *endpoint, const Outcome *outcome)
 	TimestampTz now = GetCurrentTimestamp();
 
 	endpoint->state_dirty = true;
+	endpoint->unresolved = outcome->unresolved;
 	if (outcome->delivered)
 		note_success(endpoint, outcome, now);
 	else
