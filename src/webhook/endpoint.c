@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "remote/url.h"
@@ -198,6 +199,10 @@ read_definition(Endpoint *endpoint, uint64 row)
 	bool isnull;
 
 	endpoint->owner = DatumGetObjectId(value_of(row, WEBHOOK_OWNER_OID, &isnull));
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(endpoint->owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the owner of the webhook does not exist any more")));
 	endpoint->url = text_of(row, WEBHOOK_URL);
 	endpoint->mail = webhook_url_is_mail(endpoint->url);
 	endpoint->host = host_of(endpoint->url);
