@@ -517,6 +517,8 @@ sender_turn(long max_wait_ms)
 	if (has_work() && time_to_work() == 0)
 		transact();
 	start_ready();
+	/* some may be done by now, and nothing would end the wait for them */
+	collect_finished();
 	wait = wait_time(max_wait_ms);
 	(void) reactor_wait(wait, REACTOR_WAIT_HTTP);
 	collect_finished();
