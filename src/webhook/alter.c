@@ -301,7 +301,7 @@ makini_alter_webhook(PG_FUNCTION_ARGS)
 	makini_rights_of_extension(&again);
 	update_webhook(webhook, &definition, has_key(changes, "filter"));
 	reorder(webhook, &now, &before);
-	webhook_changed();
+	webhook_changed(webhook);
 	SPI_finish();
 	makini_rights_restore(&again);
 	PG_RETURN_VOID();
@@ -329,7 +329,7 @@ set_enabled(const pg_uuid_t *webhook, bool enabled)
 							   " AND next_attempt_at > pg_catalog.now() AND next_attempt_at < 'infinity'",
 							   1, types, values, NULL);
 	}
-	webhook_changed();
+	webhook_changed(webhook);
 	return true;
 }
 
@@ -385,7 +385,7 @@ makini_drop_webhook(PG_FUNCTION_ARGS)
 	{
 		(void) webhook_execute("DELETE FROM makini._webhook WHERE webhook_id = $1", 1, uuid_only,
 							   values, NULL);
-		webhook_changed();
+		webhook_changed(webhook);
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -453,7 +453,7 @@ makini_rotate_webhook_secret(PG_FUNCTION_ARGS)
 	receiver = MemoryContextStrdup(context, receiver);
 	expire_secrets(webhook, until);
 	webhook_add_secret(webhook, secret);
-	webhook_changed();
+	webhook_changed(webhook);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	explicit_bzero(secret, sizeof(secret));

@@ -8,21 +8,18 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 
 #include "connector/store.h"
 #include "event/author.h"
 #include "event/event.h"
 #include "makini.h"
-#include "sync/worker.h"
 #include "webhook/webhook.h"
 
 PG_FUNCTION_INFO_V1(makini_create_webhook);
@@ -36,15 +33,35 @@ webhook_execute(const char *statement, int nargs, Oid *types, Datum *values, con
 	return SPI_processed;
 }
 
-/* Senders watch the invalidations of one table instead of reading it again and again. */
-void
-webhook_changed(void)
-{
-	Oid relid = get_relname_relid("_webhook", get_namespace_oid("makini", false));
+static bool wake_at_commit = false;
 
-	if (OidIsValid(relid))
-		CacheInvalidateRelcacheByRelid(relid);
-	worker_wake_at_commit();
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (wake_at_commit && event == XACT_EVENT_COMMIT)
+		event_wake_now();
+	wake_at_commit = false;
+}
+
+/*
+ * Senders are woken when the transaction has become visible, and look for other
+ * versions then.
+ */
+void
+webhook_changed(const pg_uuid_t *webhook)
+{
+	static bool registered = false;
+	Oid			types[] = {UUIDOID};
+	Datum		values[] = {UUIDPGetDatum(webhook)};
+
+	(void) webhook_execute("UPDATE makini._webhook SET version = version + 1 WHERE webhook_id = $1",
+						   lengthof(types), types, values, NULL);
+	if (!registered)
+		RegisterXactCallback(on_transaction, NULL);
+	registered = true;
+	wake_at_commit = true;
 }
 
 static char *
@@ -189,7 +206,7 @@ makini_create_webhook(PG_FUNCTION_ARGS)
 	SPI_connect();
 	insert_webhook(&id, &definition, owner);
 	webhook_add_secret(&id, secret);
-	webhook_changed();
+	webhook_changed(&id);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	explicit_bzero(secret, sizeof(secret));

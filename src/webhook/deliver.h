@@ -75,8 +75,9 @@ typedef struct Endpoint
 	TimestampTz paused_until;
 	double		tokens;
 	TimestampTz tokens_at;
-	double		mean_ms;   /* of late */
-	bool		recovered; /* after a long time of failures: what waits is due at once */
+	double		mean_ms;	/* of late */
+	bool		recovered;	/* after a long time of failures: what waits is due at once */
+	bool		unresolved; /* its name was not resolved in time, last */
 	bool		state_dirty;
 	TimestampTz state_written;
 	TimestampTz last_success;
@@ -92,6 +93,9 @@ typedef struct Endpoint
  *		the extension.  Returns whether anything did.
  */
 extern bool endpoints_refresh(void);
+
+/* Has anybody changed any?  Then they are stale. */
+extern void endpoints_check(void);
 extern void endpoints_forget(void);
 extern bool endpoints_are_stale(void);
 

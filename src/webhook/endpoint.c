@@ -4,21 +4,18 @@
  *		A webhook as the sender has it.
  *
  * Webhooks are read when the process begins and whenever somebody changed one,
- * which an invalidation of their table tells: sending costs no look at them.
- * What a row says lives in a context of its own and is made anew; how an
+ * which a sum over their versions tells.  What a row says lives in a context of its own and is made anew; how an
  * endpoint is doing stays.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "remote/url.h"
@@ -67,27 +64,31 @@ enum
 	" WHERE w.home = makini._home()"
 
 static HTAB *endpoints = NULL;
-static Oid	 watched = InvalidOid;
+static int64 versions = 0;
 static bool	 stale = true;
 
 /* ---- reading ---- */
 
-static void
-on_invalidation(Datum arg, Oid relid)
-{
-	if (relid == watched || relid == InvalidOid)
-		stale = true;
-}
+/*
+ * Not an invalidation of the table: those are sent out after whoever committed
+ * has woken the sender.
+ */
+#define SUM_OF_VERSIONS                                                                            \
+	"SELECT count(*) + coalesce(pg_catalog.bit_xor("                                               \
+	"  pg_catalog.uuid_hash_extended(webhook_id, version)), 0)"                                    \
+	" FROM makini._webhook WHERE home = makini._home()"
 
-static void
-watch(void)
+void
+endpoints_check(void)
 {
-	static bool registered = false;
+	static SPIPlanPtr plan = NULL;
+	bool			  isnull;
+	int64			  sum;
 
-	watched = get_relname_relid("_webhook", get_namespace_oid("makini", false));
-	if (!registered)
-		CacheRegisterRelcacheCallback(on_invalidation, (Datum) 0);
-	registered = true;
+	SPI_execute_plan(sender_plan(&plan, SUM_OF_VERSIONS, 0, NULL), NULL, NULL, true, 1);
+	sum = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	stale |= sum != versions;
+	versions = sum;
 }
 
 static Datum
@@ -198,6 +199,10 @@ read_definition(Endpoint *endpoint, uint64 row)
 	bool isnull;
 
 	endpoint->owner = DatumGetObjectId(value_of(row, WEBHOOK_OWNER_OID, &isnull));
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(endpoint->owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the owner of the webhook does not exist any more")));
 	endpoint->url = text_of(row, WEBHOOK_URL);
 	endpoint->mail = webhook_url_is_mail(endpoint->url);
 	endpoint->host = host_of(endpoint->url);
@@ -344,7 +349,6 @@ endpoints_refresh(void)
 	if (!stale)
 		return false;
 	make_table();
-	watch();
 	stale = false;
 	PG_TRY();
 	{

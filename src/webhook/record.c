@@ -102,6 +102,7 @@ record_note(Endpoint *endpoint, const Outcome *outcome)
 	TimestampTz now = GetCurrentTimestamp();
 
 	endpoint->state_dirty = true;
+	endpoint->unresolved = outcome->unresolved;
 	if (outcome->delivered)
 		note_success(endpoint, outcome, now);
 	else
@@ -391,7 +392,8 @@ write_disabled(Endpoint *endpoint)
 			(errmsg("webhook %s was disabled: %s", webhook_id_text(&endpoint->id),
 					endpoint->disable_why)));
 	raise_disabled(endpoint);
-	webhook_changed();
+	endpoint->enabled = false;
+	webhook_changed(&endpoint->id);
 }
 
 /* ---- how webhooks are doing ---- */

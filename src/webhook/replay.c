@@ -60,7 +60,7 @@ makini_cancel_deliveries(PG_FUNCTION_ARGS)
 	SPI_connect();
 	webhook_lock(webhook, saved.userid);
 	n = deliveries_cancel(webhook, PG_GETARG_TIMESTAMPTZ(1));
-	webhook_changed();
+	webhook_changed(webhook);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	PG_RETURN_INT64(n);
@@ -134,6 +134,26 @@ replay_to_all(const pg_uuid_t *event, Oid caller)
 					 lengthof(types), types, values, NULL);
 }
 
+/* All that have a delivery of it now; not those that somebody else is changing, which are looked at then anyway. */
+static void
+webhooks_changed_by_event(const pg_uuid_t *event)
+{
+	Oid			   types[] = {UUIDOID};
+	Datum		   values[] = {UUIDPGetDatum(event)};
+	uint64		   n = webhook_execute("SELECT webhook_id FROM makini._webhook WHERE webhook_id IN"
+											   " (SELECT webhook_id FROM makini._delivery WHERE event_id = $1)"
+											   " FOR UPDATE SKIP LOCKED",
+									   lengthof(types), types, values, NULL);
+	SPITupleTable *found = SPI_tuptable;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool isnull;
+
+		webhook_changed(DatumGetUUIDP(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull)));
+	}
+}
+
 Datum
 makini_replay(PG_FUNCTION_ARGS)
 {
@@ -155,7 +175,7 @@ makini_replay(PG_FUNCTION_ARGS)
 	}
 	if (n == 0)
 		refuse_unknown_event(event);
-	webhook_changed();
+	webhooks_changed_by_event(event);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	PG_RETURN_INT64(n);
@@ -221,7 +241,7 @@ makini_replay_webhook(PG_FUNCTION_ARGS)
 	webhook_lock(webhook, saved.userid);
 	n = replay_span(webhook, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2),
 					PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3), PG_ARGISNULL(3), all);
-	webhook_changed();
+	webhook_changed(webhook);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	PG_RETURN_INT64(n);

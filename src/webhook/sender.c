@@ -206,6 +206,7 @@ typedef struct Starter
 	int			share; /* of each endpoint in this round */
 	int			started;
 	bool		full;
+	bool		room; /* for resolver threads: see reactor.c about abandoned ones */
 } Starter;
 
 static void
@@ -214,7 +215,8 @@ start_some(Endpoint *endpoint, void *arg)
 	Starter *starter = arg;
 	int		 n = Min(endpoint_room(endpoint), starter->share);
 
-	if (endpoint->paused_until > starter->now && may_start(endpoint))
+	if ((endpoint->paused_until > starter->now || (endpoint->unresolved && !starter->room)) &&
+		may_start(endpoint))
 		n = 0;
 	for (int i = 0; i < n && !starter->full && !dlist_is_empty(&endpoint->ready); i++)
 	{
@@ -234,7 +236,8 @@ start_ready(void)
 	do
 	{
 		starter.started = 0;
-		starter.full = sender.in_flight >= MAX_IN_FLIGHT || !reactor_has_room();
+		starter.full = sender.in_flight >= MAX_IN_FLIGHT;
+		starter.room = reactor_has_room();
 		if (!starter.full)
 			endpoints_visit(start_some, &starter);
 	} while (starter.started > 0 && !starter.full);
@@ -357,6 +360,8 @@ work(dlist_head *claimed)
 
 	begin(&saved);
 	lock_senders();
+	if (sender.look)
+		endpoints_check();
 	if (endpoints_refresh())
 	{
 		webhook_store_instance();
@@ -512,6 +517,8 @@ sender_turn(long max_wait_ms)
 	if (has_work() && time_to_work() == 0)
 		transact();
 	start_ready();
+	/* some may be done by now, and nothing would end the wait for them */
+	collect_finished();
 	wait = wait_time(max_wait_ms);
 	(void) reactor_wait(wait, REACTOR_WAIT_HTTP);
 	collect_finished();
@@ -537,6 +544,7 @@ sender_begin(void)
 	begin(&saved);
 	if (sender.number == 0)
 		sender.number = claim_register_sender();
+	endpoints_check();
 	(void) endpoints_refresh();
 	webhook_store_instance();
 	lock_senders();

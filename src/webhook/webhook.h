@@ -143,8 +143,12 @@ extern int64 deliveries_cancel(const pg_uuid_t *webhook, TimestampTz before);
 
 /* ---- create.c ---- */
 
-/* Senders read webhooks anew when this transaction commits. */
-extern void webhook_changed(void);
+/*
+ * webhook_changed
+ *		Senders read webhooks anew when this transaction commits.  Connected to
+ *		SPI, with the rights of the extension.
+ */
+extern void webhook_changed(const pg_uuid_t *webhook);
 
 /* Run one statement on makini's own tables; connected to SPI.  Returns the rows processed. */
 extern uint64 webhook_execute(const char *statement, int nargs, Oid *types, Datum *values,

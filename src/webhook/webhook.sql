@@ -20,6 +20,8 @@ CREATE TABLE makini._webhook (
 	-- failures before this are not held against it
 	enabled_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	disabled_reason text,
+	-- of everything that is said about it or its deliveries: what a sender compares
+	version int NOT NULL DEFAULT 0,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 SELECT pg_extension_config_dump('makini._webhook', '');

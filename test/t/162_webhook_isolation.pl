@@ -77,5 +77,17 @@ pass('deliveries go on beside a transaction left open');
 $session->ask('ROLLBACK');
 $session->quit;
 
+# ---- a role is dropped: its webhook is parked, the others go on ----
+query("CREATE ROLE leaver; SELECT makini.grant_access('leaver', 'admin')");
+my $left = create_webhook($node, $receiver, '/left', role => 'leaver');
+query('DROP OWNED BY leaver; DROP ROLE leaver');
+query("SELECT makini.alter_webhook('$id{$good[0]}', '{\"events\": [\"load.*\"]}')");
+until_query($node, 'the parking', "SELECT NOT enabled FROM makini.webhook WHERE webhook_id = '$left'");
+is(query("SELECT disabled_reason FROM makini.webhook WHERE webhook_id = '$left'"), 'the owner of the webhook does not exist any more', 'a webhook without an owner is parked');
+$receiver->forget;
+emit($node, 'load.event');
+$receiver->wait_for($good[$_], 1) foreach 1, 5, 10;
+is($receiver->count('/left')->{requests}, 0, 'nothing is sent to it');
+
 $node->stop;
 done_testing();
