@@ -18,7 +18,7 @@ typedef struct DecodeColumn
 	int			slot; /* place among the values of a row */
 	Oid			type;
 	int32		typmod;
-	bool		divisor; /* the count that turns the sum before it into an average */
+	bool		divisor;  /* the count that turns the sum before it into an average */
 	const char *relation; /* for messages */
 	const char *column;
 } DecodeColumn;

@@ -145,8 +145,8 @@ typedef struct Spec
 	double	  limit; /* -1: none */
 } Spec;
 
-extern List *spec_to_list(const Spec *spec, List *tables);
-extern Spec *spec_from_list(List *list, List **tables);
+extern List	   *spec_to_list(const Spec *spec, List *tables);
+extern Spec	   *spec_from_list(List *list, List **tables);
 extern Decoder *spec_decoder(Connection *conn, TupleDesc desc, const Spec *spec, List *tables);
 
 /* ---- scan.c ---- */

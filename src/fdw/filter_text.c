@@ -97,7 +97,8 @@ parse_expression(Table *table, const char *text, const char *name)
 	if (contain_volatile_functions(node) || has_foreign_code(node, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s can use PostgreSQL's own functions and types only, and no volatile functions", name)));
+				 errmsg("%s can use PostgreSQL's own functions and types only, and no volatile functions",
+						name)));
 	return (Expr *) eval_const_expressions(NULL, node);
 }
 

@@ -17,9 +17,9 @@
 /* A condition over the columns of one foreign table. */
 typedef struct TextFilter
 {
-	Expr   *expr;  /* its Vars have varno 1 */
+	Expr   *expr;	/* its Vars have varno 1 */
 	Filter *filter; /* the same for the connector; NULL where it can never hold */
-	bool	exact; /* rows that the connector lets through need no second look */
+	bool	exact;	/* rows that the connector lets through need no second look */
 } TextFilter;
 
 /*

@@ -115,7 +115,7 @@ open_connection(ForeignScanState *node, RemoteScan *state)
 	state->conn->endpoint.usage = &state->usage;
 	state->conn->endpoint.budget = statement_budget(node->ss.ps.state);
 	state->decoder = spec_decoder(state->conn, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
-									state->spec, state->tables);
+								  state->spec, state->tables);
 	MemoryContextSwitchTo(old);
 }
 

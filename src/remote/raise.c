@@ -119,8 +119,8 @@ remote_raise(const RemoteFault *fault, const RemoteEndpoint *endpoint)
 			 errmsg("%s", remote_presentable(fault->message)),
 			 detail[0] != '\0' ? errdetail("%s", detail) : 0,
 			 fault->hint != NULL ? errhint("%s", remote_presentable(fault->hint)) : 0,
-			 fault->column != NULL ? err_generic_string(PG_DIAG_COLUMN_NAME,
-														remote_presentable(fault->column)) :
-									 0,
+			 fault->column != NULL ?
+				 err_generic_string(PG_DIAG_COLUMN_NAME, remote_presentable(fault->column)) :
+				 0,
 			 errcontext("%s", context)));
 }

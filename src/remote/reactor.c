@@ -60,10 +60,10 @@ typedef struct Reactor
 	WaitEventSet *wait_set;
 	uint32		  wait_events[4]; /* by ReactorWait */
 	bool		  timer_armed;
-	int64		  timer_at;	 /* of reactor_clock() */
-	int			  running;	 /* transfers in multi */
-	bool		  stale;	 /* open connections belong to settings of the past */
-	int			  abandoned; /* resolver threads left behind, at most */
+	int64		  timer_at;	   /* of reactor_clock() */
+	int			  running;	   /* transfers in multi */
+	bool		  stale;	   /* open connections belong to settings of the past */
+	int			  abandoned;   /* resolver threads left behind, at most */
 	int			  connections; /* kept alive */
 	int			  max_idle;
 	CURL		 *idle[MAX_IDLE_HANDLES];

@@ -125,7 +125,7 @@ typedef struct RemoteEndpoint
 	const char	*ca_file; /* or NULL */
 	const char	*proxy;	  /* or NULL: none, whatever the environment says */
 	RemoteUse	 use;
-	bool		 recorded; /* the outcome of a probe counts as well */
+	bool		 recorded;	  /* the outcome of a probe counts as well */
 	char		 version[32]; /* of server and mapping: changes with either */
 	Credential	*credential;
 	RemoteUsage *usage;	 /* counted here, or NULL */

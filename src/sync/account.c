@@ -63,22 +63,21 @@ raise_event(const Sync *sync, int64 run_id, const char *type, bool retryable)
 
 	values[0] = Int64GetDatum(run_id);
 	values[1] = BoolGetDatum(retryable);
-	SPI_execute_with_args(
-		"SELECT pg_catalog.jsonb_build_object("
-		"'sync_id', r.sync_id, 'run_id', r.run_id, 'source', s.source, 'target', s.target,"
-		"'mode', r.mode, 'status', r.status,"
-		"'window', pg_catalog.jsonb_build_object('from', r.window_from, 'to', r.window_to),"
-		"'data_as_of', s.data_as_of,"
-		"'rows', pg_catalog.jsonb_build_object('read', r.rows_read, 'inserted', r.rows_inserted,"
-		" 'updated', r.rows_updated, 'deleted', r.rows_deleted, 'unchanged', r.rows_unchanged,"
-		" 'rejected', r.rows_rejected),"
-		"'requests', r.requests,"
-		"'duration_ms', (extract(epoch from r.finished_at - r.started_at) * 1000)::bigint,"
-		"'error', CASE WHEN r.error_message IS NOT NULL THEN pg_catalog.jsonb_build_object("
-		" 'code', r.error_code, 'message', r.error_message, 'http_status', r.error_http_status,"
-		" 'hint', r.error_hint, 'retryable', $2) END)::text"
-		" FROM makini._sync_run r JOIN makini._sync s USING (sync_id) WHERE r.run_id = $1",
-		lengthof(types), types, values, NULL, false, 1);
+	SPI_execute_with_args("SELECT pg_catalog.jsonb_build_object("
+						  "'sync_id', r.sync_id, 'run_id', r.run_id, 'source', s.source, 'target', s.target,"
+						  "'mode', r.mode, 'status', r.status,"
+						  "'window', pg_catalog.jsonb_build_object('from', r.window_from, 'to', r.window_to),"
+						  "'data_as_of', s.data_as_of,"
+						  "'rows', pg_catalog.jsonb_build_object('read', r.rows_read, 'inserted', r.rows_inserted,"
+						  " 'updated', r.rows_updated, 'deleted', r.rows_deleted, 'unchanged', r.rows_unchanged,"
+						  " 'rejected', r.rows_rejected),"
+						  "'requests', r.requests,"
+						  "'duration_ms', (extract(epoch from r.finished_at - r.started_at) * 1000)::bigint,"
+						  "'error', CASE WHEN r.error_message IS NOT NULL THEN pg_catalog.jsonb_build_object("
+						  " 'code', r.error_code, 'message', r.error_message, 'http_status', r.error_http_status,"
+						  " 'hint', r.error_hint, 'retryable', $2) END)::text"
+						  " FROM makini._sync_run r JOIN makini._sync s USING (sync_id) WHERE r.run_id = $1",
+						  lengthof(types), types, values, NULL, false, 1);
 	if (SPI_processed != 1)
 		return;
 	event.key = psprintf(INT64_FORMAT, sync->sync_id);
@@ -113,8 +112,7 @@ account_open(const Sync *sync, const Load *load)
 						  " (sync_id, connection_id, lane, mode, pid, window_from)"
 						  " VALUES ($1, $2, $3, $4, $5, $6) RETURNING run_id",
 						  lengthof(types), types, values, nulls, false, 0);
-	run_id =
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	run_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	raise_event(sync, run_id, "sync.started", false);
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -135,10 +133,18 @@ account_save(int64 run_id, const Load *load, const Counters *counters, const Rem
 	Oid				  types[ACCOUNT_VALUES];
 	Datum			  values[ACCOUNT_VALUES];
 	char			  nulls[] = "              ";
-	const int64		  numbers[] = {run_id,			   counters->pages,	   usage->requests,
-								   usage->bytes,	   counters->read,	   counters->inserted,
-								   counters->updated,  counters->deleted,  counters->unchanged,
-								   counters->rejected, usage->retries,	   usage->wait_us / 1000};
+	const int64		  numbers[] = {run_id,
+								   counters->pages,
+								   usage->requests,
+								   usage->bytes,
+								   counters->read,
+								   counters->inserted,
+								   counters->updated,
+								   counters->deleted,
+								   counters->unchanged,
+								   counters->rejected,
+								   usage->retries,
+								   usage->wait_us / 1000};
 	MakiniRights	  saved;
 
 	for (int i = 0; i < lengthof(numbers); i++)

@@ -87,8 +87,7 @@ lock_or_raise(int64 sync_id, RunLane lane)
 	if (sync_lock(sync_id, lane))
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("sync " INT64_FORMAT " is running already", sync_id),
+			(errcode(ERRCODE_OBJECT_IN_USE), errmsg("sync " INT64_FORMAT " is running already", sync_id),
 			 errhint("makini.sync_progress shows how far it is; makini.cancel_sync(" INT64_FORMAT
 					 ") stops it.",
 					 sync_id)));
@@ -103,7 +102,7 @@ typedef struct Agenda
 {
 	int64		  sync_id;
 	RunScope	  scope;
-	const char	 *mode; /* asked for, or NULL */
+	const char	 *mode;	  /* asked for, or NULL */
 	bool		  second; /* what had to come first has been done */
 	MemoryContext cxt;
 	Sync		 *sync;
@@ -181,7 +180,7 @@ changes_to_do(const Agenda *agenda)
 static void
 fill_agenda(void *arg)
 {
-	Agenda	   *agenda = arg;
+	Agenda		 *agenda = arg;
 	MemoryContext old = MemoryContextSwitchTo(agenda->cxt);
 	bool		  incremental;
 
@@ -269,7 +268,8 @@ check_top_level(FunctionCallInfo fcinfo, int64 sync_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 			 errmsg("makini.run_sync() commits as it goes and cannot run inside a transaction block, a function or an EXCEPTION block"),
-			 errhint("Call it on its own, or have a worker run it with SELECT makini.request_sync(" INT64_FORMAT ").",
+			 errhint("Call it on its own, or have a worker run it with SELECT makini.request_sync(" INT64_FORMAT
+					 ").",
 					 sync_id)));
 }
 
@@ -284,8 +284,7 @@ makini_run_sync(PG_FUNCTION_ARGS)
 	const char *mode;
 
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("sync_id cannot be null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("sync_id cannot be null")));
 	sync_id = PG_GETARG_INT64(0);
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_top_level(fcinfo, sync_id);

@@ -107,9 +107,9 @@ open_question(Run *run)
 static TimestampTz
 cursor_of(const Cell *cell)
 {
-	return DatumGetTimestampTz(
-		DirectFunctionCall3(timestamptz_in, CStringGetDatum(psprintf("%s+00", cell->text)),
-							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												   CStringGetDatum(psprintf("%s+00", cell->text)),
+												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 static void
@@ -125,10 +125,12 @@ take_answer(Run *run)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("source of sync " INT64_FORMAT " has changed", run->sync->sync_id),
-			 errdetail("Row " INT64_FORMAT " was last changed at %s when it was read, and now says it was at %s UTC: the source went back in time.",
+			 errdetail("Row " INT64_FORMAT
+					   " was last changed at %s when it was read, and now says it was at %s UTC: the source went back in time.",
 					   run->sync->canary_key, timestamptz_to_str(run->sync->canary_cursor),
 					   page->cells[1].text),
-			 errhint("If a sandbox was refreshed, start over with SELECT makini.reset_sync(" INT64_FORMAT ").",
+			 errhint("If a sandbox was refreshed, start over with SELECT makini.reset_sync(" INT64_FORMAT
+					 ").",
 					 run->sync->sync_id)));
 }
 
@@ -176,8 +178,8 @@ canary_keep(const Run *run)
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = Int64GetDatum(run->newest_key);
 	values[2] = TimestampTzGetDatum(run->newest_cursor);
-	values[3] = BoolGetDatum(run->newest_cursor != 0 &&
-							 run->newest_cursor >= run->sync->canary_cursor);
+	values[3] =
+		BoolGetDatum(run->newest_cursor != 0 && run->newest_cursor >= run->sync->canary_cursor);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute_with_args("UPDATE makini._sync SET"

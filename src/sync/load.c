@@ -65,8 +65,8 @@ text_at(int column, MemoryContext cxt)
 static List *
 names_at(int column, MemoryContext cxt)
 {
-	bool		  isnull;
-	Datum		  array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	bool  isnull;
+	Datum array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
 	MemoryContext old;
 	Datum		 *names;
 	int			  n;
@@ -133,9 +133,9 @@ load_find(int64 sync_id, RunLane lane)
 static void
 execute(SPIPlanPtr *plan, const char *statement, const Load *load)
 {
-	Oid			 types[LOAD_VALUES] = {INT8OID, TEXTOID, TEXTOID,		 TIMESTAMPTZOID, TIMESTAMPTZOID,
-									   TEXTOID, INT4OID, TIMESTAMPTZOID, INT8OID,		 INT8OID,
-									   INT8OID, BOOLOID};
+	Oid			 types[LOAD_VALUES] = {INT8OID,		   TEXTOID, TEXTOID, TIMESTAMPTZOID,
+									   TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID,
+									   INT8OID,		   INT8OID, INT8OID, BOOLOID};
 	MakiniRights saved;
 	Datum		 values[LOAD_VALUES];
 	char		 nulls[LOAD_VALUES];

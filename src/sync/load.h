@@ -31,7 +31,7 @@ typedef struct Load
 	int64		rows_done;
 	int64		check_id;
 	bool		was_empty; /* the target, when the load began */
-	List	   *columns;   /* of char *: all that is read, of rows that are there; NIL: everything */
+	List	   *columns; /* of char *: all that is read, of rows that are there; NIL: everything */
 } Load;
 
 /* NULL where nothing has been begun.  In CurrentMemoryContext. */

@@ -54,9 +54,8 @@ add_phase(Window *phases, int *n, WindowKind kind, TimestampTz from, TimestampTz
 static bool
 can_be_sliced(const Run *run)
 {
-	return run->load->mode == RUN_INITIAL && run->sync->newest_first &&
-		run->source->traits.document && run->load->columns == NIL &&
-		(run->source->cursor != NULL || run->source->parent != NULL);
+	return run->load->mode == RUN_INITIAL && run->sync->newest_first && run->source->traits.document &&
+		run->load->columns == NIL && (run->source->cursor != NULL || run->source->parent != NULL);
 }
 
 static void
@@ -194,8 +193,7 @@ compare_page(Run *run, const Rows *rows)
 		compare_note(run->apply, rows, has_range ? &range : NULL, run->load->started_at);
 	}
 	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
-			 run->load->columns == NIL &&
-			 present_phase(run)->kind != WINDOW_CHANGED)
+			 run->load->columns == NIL && present_phase(run)->kind != WINDOW_CHANGED)
 		compare_children(run->apply, rows, &range, run->source->parent_column_name,
 						 run->load->mode == RUN_INCREMENTAL ? DT_NOEND : run->load->started_at);
 }
@@ -243,8 +241,7 @@ judge_rejects(const Run *run, int64 rejected, int64 read)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("too many rows of %s were rejected", run->sync->source_name),
-			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows could not be written.",
-					   rejected, read),
+			 errdetail(INT64_FORMAT " of " INT64_FORMAT " rows could not be written.", rejected, read),
 			 errhint("makini.rejected_row says why. When the cause is gone, SELECT makini.retry_rejected(" INT64_FORMAT
 					 ") and run again; the option \"reject_limit\" of the sync says how many are too many.",
 					 run->sync->sync_id)));
@@ -369,8 +366,7 @@ expect(Run *run)
 void
 run_pass(Run *run)
 {
-	run->changes_from =
-		Max(run->load->window_from - run->sync->lookback, run->sync->history_from);
+	run->changes_from = Max(run->load->window_from - run->sync->lookback, run->sync->history_from);
 	progress_phase(PHASE_READING);
 	expect(run);
 	while (present_phase(run) != NULL)

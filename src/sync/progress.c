@@ -31,10 +31,8 @@ static RunSlot	  *own;
 static TimestampTz noticed_at;
 
 static const char *const phase_names[] = {
-	[PHASE_STARTING] = "starting",
-	[PHASE_READING] = "reading",
-	[PHASE_DELETING] = "deleting",
-	[PHASE_ACKNOWLEDGING] = "acknowledging",
+	[PHASE_STARTING] = "starting",	 [PHASE_READING] = "reading",
+	[PHASE_DELETING] = "deleting",	 [PHASE_ACKNOWLEDGING] = "acknowledging",
 	[PHASE_FINISHING] = "finishing",
 };
 
@@ -143,9 +141,8 @@ what_is_left(double rate)
 
 	if (own->rows_expected <= 0)
 		return psprintf(INT64_FORMAT " rows", own->rows_done);
-	return psprintf(INT64_FORMAT " of " INT64_FORMAT " rows (%d %%), about %.0f s left",
-					own->rows_done, own->rows_expected,
-					(int) Min(100, own->rows_done * 100 / own->rows_expected),
+	return psprintf(INT64_FORMAT " of " INT64_FORMAT " rows (%d %%), about %.0f s left", own->rows_done,
+					own->rows_expected, (int) Min(100, own->rows_done * 100 / own->rows_expected),
 					rate > 0 ? Max(0, left) / rate : 0);
 }
 
@@ -160,8 +157,8 @@ progress_notice(const Sync *sync)
 	noticed_at = now;
 	rate = (own->rows_done - own->rows_before) / ((now - own->started_at) / (double) USECS_PER_SEC);
 	ereport(NOTICE,
-			(errmsg("sync " INT64_FORMAT " of %s: %s, %.0f rows/s", sync->sync_id, sync->source_name,
-					what_is_left(rate), rate)));
+			(errmsg("sync " INT64_FORMAT " of %s: %s, %.0f rows/s", sync->sync_id,
+					sync->source_name, what_is_left(rate), rate)));
 }
 
 /* ---------------------------------------------------------------------

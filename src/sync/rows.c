@@ -67,8 +67,7 @@ prepare_conditions(RowMaker *maker)
 
 	maker->estate = CreateExecutorState();
 	old = MemoryContextSwitchTo(maker->estate->es_query_cxt);
-	maker->slot =
-		MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation)), &TTSOpsVirtual);
+	maker->slot = MakeTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation)), &TTSOpsVirtual);
 	maker->filter = prepare_condition(maker, maker->source->filter, false);
 	if (maker->history_from != 0)
 		maker->initial_filter = prepare_condition(maker, maker->source->initial_filter, true);

@@ -38,9 +38,9 @@ typedef struct Run
 	bool		  more;	  /* a step has to be called once more */
 	TimestampTz	  answered_at;
 	Search		 *search;
-	HTAB *parents_seen; /* whose rows were read, by their keys */
-	TimestampTz changes_from; /* of the window, with the lookback */
-	int64		  newest_key; /* of the row read that changed last */
+	HTAB		 *parents_seen; /* whose rows were read, by their keys */
+	TimestampTz	  changes_from; /* of the window, with the lookback */
+	int64		  newest_key;	/* of the row read that changed last */
 	TimestampTz	  newest_cursor;
 	bool		  canary_seen;
 	bool		  canary_asked;

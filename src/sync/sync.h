@@ -73,8 +73,8 @@ typedef enum RunLane
 
 typedef enum DriftMode
 {
-	DRIFT_ADD,	  /* a new column of the source becomes one of the target */
-	DRIFT_EXTRA,  /* ... goes into _extra */
+	DRIFT_ADD,	 /* a new column of the source becomes one of the target */
+	DRIFT_EXTRA, /* ... goes into _extra */
 	DRIFT_REPORT /* ... is left out */
 } DriftMode;
 
@@ -83,7 +83,7 @@ typedef struct Sync
 {
 	int64		sync_id;
 	pg_uuid_t	connection;
-	Oid			source; /* InvalidOid: there is none any more */
+	Oid			source;		 /* InvalidOid: there is none any more */
 	char	   *source_name; /* quoted and qualified */
 	Oid			target;
 	char	   *target_name;
@@ -220,18 +220,18 @@ extern RemoteQuery *parents_query(const SyncSource *source, TimestampTz from);
 /* A column that syncs write.  The first nsource are those of Rows, in their order. */
 typedef struct TargetColumn
 {
-	char	  *name;
-	AttrNumber attnum;
-	Oid		   type;
-	int32	   typmod;
-	Oid		   source_type; /* of the values in Rows: a base type */
-	char	  *source_type_sql;
-	bool	   comparable; /* the type has an equality */
-	bool	   key;
-	bool	   nullable;
-	bool	   written;		 /* false: generated, the table makes its own value */
-	char	  *constant;	 /* text of the value where it is one of the constants, else NULL */
-	SourceColumn *remote;	 /* NULL: a constant */
+	char		 *name;
+	AttrNumber	  attnum;
+	Oid			  type;
+	int32		  typmod;
+	Oid			  source_type; /* of the values in Rows: a base type */
+	char		 *source_type_sql;
+	bool		  comparable; /* the type has an equality */
+	bool		  key;
+	bool		  nullable;
+	bool		  written;	/* false: generated, the table makes its own value */
+	char		 *constant; /* text of the value where it is one of the constants, else NULL */
+	SourceColumn *remote;	/* NULL: a constant */
 } TargetColumn;
 
 typedef enum TargetWay
@@ -249,9 +249,9 @@ typedef struct Target
 	int			  nsource;
 	int			  ncolumns; /* with constants */
 	TargetColumn *columns;
-	int			  cursor; /* which of them tells the age of a row, or -1 */
+	int			  cursor;	 /* which of them tells the age of a row, or -1 */
 	bool		  ambiguous; /* ... as a wall clock: an hour of the year comes twice */
-	TimestampTz	  yields; /* rows last written before it give way to older ones; 0: none do */
+	TimestampTz	  yields;	 /* rows last written before it give way to older ones; 0: none do */
 	bool		  nullable_key;
 	bool		  key_indexed; /* an index begins with a column of the key */
 	bool		  has_synced_at;

@@ -28,11 +28,11 @@
 struct Search
 {
 	MemoryContext cxt;
-	const char	 *column;	   /* of the target */
-	KeyKind		  kind;		   /* what the source is asked for */
-	List		 *candidates;  /* of char *: the target has them */
-	List		 *asked;	   /* of them: in the present question */
-	List		 *found;	   /* of those: the source has them still */
+	const char	 *column;	  /* of the target */
+	KeyKind		  kind;		  /* what the source is asked for */
+	List		 *candidates; /* of char *: the target has them */
+	List		 *asked;	  /* of them: in the present question */
+	List		 *found;	  /* of those: the source has them still */
 	Reader		 *reader;
 	bool		  ended;
 	bool		  denied;
@@ -63,7 +63,8 @@ open_deleted(Run *run)
 {
 	Search		 *search = run->search;
 	MemoryContext old = MemoryContextSwitchTo(search->cxt);
-	const Source *source = search->kind == KEYS_OF_PARENT ? run->source->parent : run->source->table->source;
+	const Source *source =
+		search->kind == KEYS_OF_PARENT ? run->source->parent : run->source->table->source;
 
 	search->reader = run->conn->connector->open_deleted(run->conn, source,
 														run->load->window_from - run->sync->lookback);
@@ -105,15 +106,15 @@ open_question(Run *run)
 		search->asked = list_truncate(search->asked, ASKED_AT_ONCE);
 	search->candidates = list_copy_tail(search->candidates, list_length(search->asked));
 	search->found = NIL;
-	search->reader = run->conn->connector->open(run->conn,
-												keys_query(run->source, search->kind, search->asked));
+	search->reader =
+		run->conn->connector->open(run->conn, keys_query(run->source, search->kind, search->asked));
 	MemoryContextSwitchTo(old);
 }
 
 static void
 take_found(Run *run)
 {
-	Search		 *search = run->search;
+	Search	 *search = run->search;
 	CellPage *page = run->conn->connector->next_page(search->reader);
 
 	search->ended = page == NULL;
@@ -137,7 +138,7 @@ contains(List *texts, const char *text)
 static void
 delete_gone(Run *run)
 {
-	Search		 *search = run->search;
+	Search	 *search = run->search;
 	List	 *gone = NIL;
 	ListCell *lc;
 
@@ -160,7 +161,7 @@ delete_gone(Run *run)
 static void
 read_whole(Run *run, RunWork open, RunWork take)
 {
-	Search		 *search = run->search;
+	Search *search = run->search;
 	run_steps(run, open);
 	search->ended = false;
 	while (!search->ended)
@@ -175,7 +176,7 @@ read_whole(Run *run, RunWork open, RunWork take)
 static void
 note_denied(Run *run)
 {
-	Search		 *search = run->search;
+	Search		*search = run->search;
 	MakiniRights saved;
 	Oid			 types[] = {INT8OID, BOOLOID};
 	Datum		 values[2];
@@ -201,7 +202,7 @@ note_denied(Run *run)
 static void
 find_candidates(Run *run)
 {
-	Search		 *search = run->search;
+	Search *search = run->search;
 	PG_TRY();
 	{
 		read_whole(run, open_deleted, take_deleted);
@@ -316,8 +317,7 @@ leave_out_seen(Run *run)
 	{
 		int64 key = strtoll(lfirst(lc), NULL, 10);
 
-		if (run->parents_seen == NULL ||
-			hash_search(run->parents_seen, &key, HASH_FIND, NULL) == NULL)
+		if (run->parents_seen == NULL || hash_search(run->parents_seen, &key, HASH_FIND, NULL) == NULL)
 			rest = lappend(rest, lfirst(lc));
 	}
 	run->search->candidates = rest;

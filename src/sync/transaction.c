@@ -35,7 +35,7 @@ run_attempt(RunStep step, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData	 *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
@@ -81,9 +81,12 @@ void
 rights_of_target(Oid owner, TargetRights *saved)
 {
 	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"}, {"datestyle", "ISO, YMD"},
-		{"timezone", "UTC"},					{"intervalstyle", "postgres"},
-		{"extra_float_digits", "1"},			{"bytea_output", "hex"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"datestyle", "ISO, YMD"},
+		{"timezone", "UTC"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
 	};
 	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};
 

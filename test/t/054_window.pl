@@ -40,10 +40,10 @@ my $wider = sql("SELECT history_from FROM makini.sync WHERE sync_id = $id");
 sql("CALL makini.run_sync($id)");
 is(sql('SELECT count(*) FROM wh.transaction'), at_source("lastmodifieddate >= '$wider' OR lastmodifieddate IS NULL"), 'a wider window is filled');
 
-# What is asked for is bounded by whole seconds.
+# What is asked for is bounded by whole seconds, and time goes on meanwhile.
 my $slice = at_source("lastmodifieddate >= '$wider' AND lastmodifieddate < '$from'");
 my $read = sql("SELECT rows_read FROM makini.sync_run WHERE mode = 'initial' ORDER BY run_id DESC LIMIT 1");
-ok($read >= $slice && $read <= $slice + 1, "by its missing slice alone: $read of $slice");
+ok($read >= $slice && $read <= $slice + 3, "by its missing slice alone: $read of $slice");
 sql(qq{SELECT makini.alter_sync($id, '{"initial_window": "1 day"}')});
 sql("CALL makini.run_sync($id, 'full')");
 is(sql('SELECT count(*) FROM wh.transaction WHERE _deleted_at IS NULL'), at_source("lastmodifieddate >= '$wider' OR lastmodifieddate IS NULL"), 'a narrower one deletes nothing');

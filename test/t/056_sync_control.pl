@@ -101,7 +101,7 @@ hanging_run(2);
 ask('SELECT makini.cancel_sync(2)');
 $session->result;
 $sim->disarm;
-dies($node, q{SELECT makini.alter_sync(2, '{"initial_window": "all"}')}, '55006', [ qr/still loading/ ], 'a window that is being loaded cannot be widened');
+dies($node, q{SELECT makini.alter_sync(2, '{"initial_window": "all"}')}, '55006', [ qr/has a load that is not finished/ ], 'a window that is being loaded cannot be widened');
 ask('CALL makini.run_sync(2)');
 is(ask(q{SELECT makini.alter_sync(2, '{"initial_window": "all"}')}), 't', 'one that is complete can');
 ask('CALL makini.run_sync(2)');
