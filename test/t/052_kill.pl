@@ -43,7 +43,7 @@ sub state_of_load
 sub until_up
 {
 	until_true('the server to be up', sub {
-		return $node->psql('postgres', 'SELECT 1', timeout => 10) == 0;
+		return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 };
 	});
 	return;
 }
