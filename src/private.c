@@ -1,0 +1,84 @@
+/*-------------------------------------------------------------------------
+ *
+ * private.c
+ *		Statements on makini's own tables, and what they give.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "makini.h"
+#include "private.h"
+
+uint64
+private_execute(const char *statement, int nargs, const Oid *types, const Datum *values,
+				const char *nulls)
+{
+	MakiniRights saved;
+	uint64		 met;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	if (SPI_execute_with_args(statement, nargs, unconstify(Oid *, types),
+							  unconstify(Datum *, values), nulls, false, 0) < 0)
+		elog(ERROR, "could not run a statement: %s", SPI_result_code_string(SPI_result));
+	met = SPI_processed;
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return met;
+}
+
+char *
+private_text(uint64 row, int column)
+{
+	char *text = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+
+	return text == NULL ? NULL : strcpy(SPI_palloc(strlen(text) + 1), text);
+}
+
+int64
+private_int64(uint64 row, int column, int64 when_null)
+{
+	bool  isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? when_null : DatumGetInt64(value);
+}
+
+bool
+private_bool(uint64 row, int column)
+{
+	bool  isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+ArrayType *
+texts_to_array(List *texts)
+{
+	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(texts)));
+	ListCell *lc;
+
+	foreach(lc, texts)
+		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
+	return construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+List *
+array_to_texts(ArrayType *array)
+{
+	List  *texts = NIL;
+	Datum *elems;
+	bool  *nulls;
+	int	   n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
+	for (int i = 0; i < n; i++)
+		texts = lappend(texts, nulls[i] ? NULL : TextDatumGetCString(elems[i]));
+	return texts;
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * private.h
+ *		Statements on makini's own tables, and what they give.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MAKINI_PRIVATE_H
+#define MAKINI_PRIVATE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+
+/*
+ * private_execute
+ *		Run one statement with the rights of the extension; nulls as in
+ *		SPI_execute_with_args, NULL where no argument is.  Gives the number of rows
+ *		it met.  What it returns is gone: for rows there are the accessors below.
+ */
+extern uint64 private_execute(const char *statement, int nargs, const Oid *types,
+							  const Datum *values, const char *nulls);
+
+/*
+ * Values of SPI_tuptable, whose rows are counted from 0 and columns from 1.
+ * Texts are in the memory that was current before SPI_connect, so that they
+ * outlive SPI_finish; NULL for NULL.
+ */
+extern char *private_text(uint64 row, int column);
+extern int64 private_int64(uint64 row, int column, int64 when_null);
+extern bool	 private_bool(uint64 row, int column); /* NULL is not true */
+
+/* An array of type text of a List of char *, and the other way round. */
+extern ArrayType *texts_to_array(List *texts);
+extern List		 *array_to_texts(ArrayType *array);
+
+#endif /* MAKINI_PRIVATE_H */
