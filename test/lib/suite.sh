@@ -205,11 +205,21 @@ isolation() {
 			--dbname=makini_isolation --load-extension=makini $names
 }
 
-tap() {
-	mkdir -p "$work/tap/tmp_check"
-	cd "$src" && TESTDIR=$work/tap TESTDATADIR=$work/tap/tmp_check \
-		TESTLOGDIR=$work/tap/tmp_check/log PG_REGRESS=$pgxs/src/test/regress/pg_regress \
-		prove -v -j"$jobs" -I "$pgxs/src/test/perl" -I test/lib $(picked "$src/test/t" .pl "$@")
+# prove_in DIR FILE...: TAP tests with room for their nodes in DIR.
+prove_in() {
+	local dir=$1
+	shift
+	mkdir -p "$dir/tmp_check"
+	cd "$src" && TESTDIR=$dir TESTDATADIR=$dir/tmp_check TESTLOGDIR=$dir/tmp_check/log \
+		PG_REGRESS=$pgxs/src/test/regress/pg_regress \
+		prove -v -j"$jobs" -I "$pgxs/src/test/perl" -I test/lib "$@"
+}
+
+tap() { prove_in "$work/tap" $(picked "$src/test/t" .pl "$@"); }
+
+# The tests that have more to do where there is time.
+long_tests() {
+	MAKINI_LONG=1 prove_in "$work/long" $(grep -l MAKINI_LONG $(picked "$src/test/t" .pl "$@"))
 }
 
 summary() { printf '%d passed, %d failed\n' "$passed" "$failed"; }
@@ -225,15 +235,8 @@ run_group() {
 		regress) ! has_files "$src/sql/*.sql" || { start_servers && group regress regress "$@"; } ;;
 		isolation) ! has_files "$src/test/specs/*.spec" || { start_servers && group isolation isolation "$@"; } ;;
 		tap) ! has_files "$src/test/t/*.pl" || group tap tap "$@" ;;
-		long) ! has_files "$src/test/long/*.pl" || group long long_tests "$@" ;;
+		long) group long long_tests "$@" ;;
 	esac
-}
-
-long_tests() {
-	mkdir -p "$work/long/tmp_check"
-	cd "$src" && TESTDIR=$work/long TESTDATADIR=$work/long/tmp_check \
-		TESTLOGDIR=$work/long/tmp_check/log PG_REGRESS=$pgxs/src/test/regress/pg_regress MAKINI_LONG=1 \
-		prove -v -I "$pgxs/src/test/perl" -I test/lib $(picked "$src/test/long" .pl "$@")
 }
 
 case $what in

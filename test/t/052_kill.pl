@@ -1,6 +1,6 @@
 # Sessions and servers killed at any moment of a load: the target never has a
-# row twice, the position is never ahead of the rows, no page but those on their
-# way is read again, and in the end the target is the source.
+# row twice, the position is never ahead of the rows, and in the end the target is
+# the source.  How little is read again is tested in 050_resume.pl.
 use strict;
 use warnings;
 use lib 'test/lib';
@@ -94,10 +94,5 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM makini.sync_run WHERE stat
 my $digest = "SELECT count(*), md5(string_agg(md5(ROW($columns)::text), '' ORDER BY id)) FROM";
 is($node->safe_psql('postgres', "SET makini.max_requests_per_query = 0; $digest wh.transaction WHERE _deleted_at IS NULL"),
 	$node->safe_psql('postgres', "SET makini.max_requests_per_query = 0; $digest erp.transaction"), 'the target is the source');
-
-# A page that had been read may be asked for once more by each kill, one for each
-# request on its way; besides there are the greatest keys and the changes.
-my $asked = grep { $_->{q} =~ /FROM transaction\b/i } $sim->log_entries(service => 'suiteql', limit => 100000);
-note("$asked requests for $pages pages and $kills kills");
 
 done_testing();

@@ -9,7 +9,7 @@ use Test::More;
 use Time::HiRes;
 use Worker;
 
-my $kills = $ENV{MAKINI_KILLS} // 12;
+my $kills = $ENV{MAKINI_KILLS} // ($ENV{MAKINI_LONG} ? 200 : 12);
 my $seed = $ENV{MAKINI_SEED} // time;
 srand($seed);
 
