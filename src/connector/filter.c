@@ -78,6 +78,15 @@ filter_moment(Timestamp moment)
 					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
 }
 
+void
+query_add_column(RemoteQuery *query, SourceColumn *column)
+{
+	QueryColumn *output = palloc0(sizeof(QueryColumn));
+
+	output->column = column;
+	query->columns = lappend(query->columns, output);
+}
+
 SourceColumn *
 source_column_of_entity(const Entity *entity, const char *name)
 {

@@ -28,6 +28,9 @@ extern Filter *filter_both(FilterKind kind, Filter *a, Filter *b);
 /* The canonical text of a moment, in UTC; raises 22008. */
 extern char *filter_moment(Timestamp moment);
 
+/* One more column for a query to answer. */
+extern void query_add_column(RemoteQuery *query, SourceColumn *column);
+
 /* A column of the catalogue as queries use it; NULL where there is none of that name. */
 extern SourceColumn *source_column_of_entity(const Entity *entity, const char *name);
 

@@ -15,7 +15,6 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
@@ -23,6 +22,7 @@
 #include "connector/imported.h"
 #include "connector/store.h"
 #include "makini.h"
+#include "private.h"
 
 /* ---------------------------------------------------------------------
  * Columns
@@ -140,20 +140,16 @@ read_row(MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	Imported	 *imported = palloc0(sizeof(Imported));
-	HeapTuple	  row = SPI_tuptable->vals[0];
-	TupleDesc	  desc = SPI_tuptable->tupdesc;
+	List		 *texts;
 	bool		  isnull;
-	Datum		 *texts;
-	int			  n;
 
-	imported->custom_fields = DatumGetBool(SPI_getbinval(row, desc, 1, &isnull));
-	imported->display = DatumGetBool(SPI_getbinval(row, desc, 2, &isnull));
-	deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(row, desc, 3, &isnull)), TEXTOID, -1, false,
-					  TYPALIGN_INT, &texts, NULL, &n);
-	for (int i = 0; i + 1 < n; i += 2)
+	imported->custom_fields = private_bool(0, 1);
+	imported->display = private_bool(0, 2);
+	texts = array_to_texts(
+		DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull)));
+	for (int i = 0; i + 1 < list_length(texts); i += 2)
 		imported->columns =
-			lappend(imported->columns,
-					known_column(TextDatumGetCString(texts[i]), TextDatumGetCString(texts[i + 1])));
+			lappend(imported->columns, known_column(list_nth(texts, i), list_nth(texts, i + 1)));
 	MemoryContextSwitchTo(old);
 	return imported;
 }
@@ -186,26 +182,23 @@ imported_recall(Oid relid)
 static Datum
 columns_array(const Imported *imported)
 {
-	Datum	 *texts = palloc(sizeof(Datum) * Max(1, 2 * list_length(imported->columns)));
-	int		  n = 0;
+	List	 *texts = NIL;
 	ListCell *lc;
 
 	foreach(lc, imported->columns)
 	{
 		KnownColumn *known = lfirst(lc);
 
-		texts[n++] = CStringGetTextDatum(known->name);
-		texts[n++] = CStringGetTextDatum(known->type);
+		texts = lappend(lappend(texts, (char *) known->name), (char *) known->type);
 	}
-	return PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(texts_to_array(texts));
 }
 
 void
 imported_remember(Oid relid, const Imported *imported)
 {
-	MakiniRights saved;
-	Oid			 types[] = {OIDOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, TEXTARRAYOID};
-	Datum		 values[6];
+	Oid	  types[] = {OIDOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, TEXTARRAYOID};
+	Datum values[6];
 
 	values[0] = ObjectIdGetDatum(relid);
 	values[1] = CStringGetTextDatum(relation_name(relid));
@@ -213,15 +206,11 @@ imported_remember(Oid relid, const Imported *imported)
 	values[3] = BoolGetDatum(imported->custom_fields);
 	values[4] = BoolGetDatum(imported->display);
 	values[5] = columns_array(imported);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._imported i WHERE relation = $2 OR home = $3 AND"
-						  " (relation_oid = $1 OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-						  " WHERE c.oid = i.relation_oid))",
-						  3, types, values, NULL, false, 0);
-	SPI_execute_with_args("INSERT INTO makini._imported (relation_oid, relation, home, custom_fields,"
-						  " display, columns) VALUES ($1, $2, $3, $4, $5, $6)",
-						  lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("DELETE FROM makini._imported i WHERE relation = $2 OR home = $3 AND"
+					" (relation_oid = $1 OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+					" WHERE c.oid = i.relation_oid))",
+					3, types, values, NULL);
+	private_execute("INSERT INTO makini._imported (relation_oid, relation, home, custom_fields,"
+					" display, columns) VALUES ($1, $2, $3, $4, $5, $6)",
+					lengthof(types), types, values, NULL);
 }

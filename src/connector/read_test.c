@@ -19,6 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "compat.h"
+#include "connector/filter.h"
 #include "connector/table.h"
 
 PG_FUNCTION_INFO_V1(makini_test_read);
@@ -33,18 +34,7 @@ find_column(const Table *table, const char *name)
 		if (table->columns[i] != NULL && strcmp(table->columns[i]->name, name) == 0)
 			return table->columns[i];
 	}
-	elog(ERROR, "there is no column \"%s\"", name);
-}
-
-static Filter *
-make_filter(FilterKind kind, int source, SourceColumn *column)
-{
-	Filter *filter = palloc0(sizeof(Filter));
-
-	filter->kind = kind;
-	filter->source = source;
-	filter->column = column;
-	return filter;
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("there is no column \"%s\"", name)));
 }
 
 /* Changed since a time, or at no time that is known. */
@@ -52,20 +42,9 @@ static Filter *
 changed_since(const Table *table, int source, TimestampTz since)
 {
 	SourceColumn *cursor = find_column(table, table->source->catalogue->cursor);
-	Filter		 *either = make_filter(FILTER_OR, 0, NULL);
-	Filter		 *later = make_filter(FILTER_COMPARE, source, cursor);
-	FilterValue	 *value = palloc0(sizeof(FilterValue));
-	struct pg_tm  tm;
-	fsec_t		  fsec;
 
-	if (timestamp2tm(since, NULL, &tm, &fsec, NULL, NULL) != 0)
-		elog(ERROR, "timestamp out of range");
-	value->text = psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-						   tm.tm_hour, tm.tm_min, tm.tm_sec);
-	later->op = CMP_GE;
-	later->values = list_make1(value);
-	either->args = list_make2(later, make_filter(FILTER_NULL, source, cursor));
-	return either;
+	return filter_both(FILTER_OR, filter_compare(CMP_GE, source, cursor, filter_moment(since)),
+					   filter_new(FILTER_NULL, source, cursor));
 }
 
 static void
@@ -75,7 +54,7 @@ join_parent(RemoteQuery *query, const Table *child, const Table *parent, const c
 	query->join = QUERY_INNER_JOIN;
 	query->joined_once = true;
 	query->together = find_column(child, column);
-	query->on = make_filter(FILTER_COLUMNS, 0, query->together);
+	query->on = filter_new(FILTER_COLUMNS, 0, query->together);
 	query->on->other_source = 1;
 	query->on->other = linitial(parent->source->key);
 }
@@ -173,12 +152,7 @@ makini_test_read(PG_FUNCTION_ARGS)
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &n);
 	query.sources = list_make1(table->source);
 	for (int i = 0; i < n; i++)
-	{
-		QueryColumn *column = palloc0(sizeof(QueryColumn));
-
-		column->column = find_column(table, TextDatumGetCString(names[i]));
-		query.columns = lappend(query.columns, column);
-	}
+		query_add_column(&query, find_column(table, TextDatumGetCString(names[i])));
 	if (parent != NULL)
 		join_parent(&query, table, parent, text_to_cstring(PG_GETARG_TEXT_PP(6)));
 	if (!PG_ARGISNULL(2))

@@ -29,6 +29,7 @@
 #include "compat.h"
 #include "connector/store.h"
 #include "makini.h"
+#include "private.h"
 
 PG_FUNCTION_INFO_V1(makini_home);
 PG_FUNCTION_INFO_V1(makini_computed_connection_id);
@@ -135,7 +136,6 @@ makini_set_labels(PG_FUNCTION_ARGS)
 {
 	ForeignServer *server = GetForeignServerByName(NameStr(*PG_GETARG_NAME(0)), false);
 	Jsonb		  *labels = PG_GETARG_JSONB_P(1);
-	MakiniRights   saved;
 	Oid			   types[2] = {UUIDOID, JSONBOID};
 	Datum		   values[2];
 	pg_uuid_t	   id;
@@ -151,11 +151,7 @@ makini_set_labels(PG_FUNCTION_ARGS)
 	id = connection_store(server->serverid);
 	values[0] = UUIDPGetDatum(&id);
 	values[1] = JsonbPGetDatum(labels);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._connection SET labels = $2 WHERE connection_id = $1", 2,
-						  types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("UPDATE makini._connection SET labels = $2 WHERE connection_id = $1", 2, types,
+					values, NULL);
 	PG_RETURN_VOID();
 }

@@ -12,65 +12,46 @@
 
 #include <math.h>
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 
+#include "attempt.h"
 #include "compat.h"
-#include "connector/connector.h"
+#include "connector/probe_step.h"
 
 PG_FUNCTION_INFO_V1(makini_test_connection);
 
+typedef struct Opening
+{
+	Oid			serverid;
+	Connection *conn;
+} Opening;
+
+static void
+open_step(void *arg)
+{
+	Opening *opening = arg;
+
+	opening->conn = connection_open(opening->serverid, GetUserId(), REMOTE_USE_PROBE);
+}
+
 /* What was raised, as the failed first step; a cancel goes on as one. */
 static ProbeStep *
-step_of_error(MemoryContext context)
+step_of_error(ErrorData *error)
 {
-	ProbeStep *step;
-	ErrorData *error;
+	ProbeStep *step = palloc0(sizeof(ProbeStep));
 
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-		PG_RE_THROW();
-	FlushErrorState();
-
-	step = palloc0(sizeof(ProbeStep));
+		ReThrowError(error);
 	step->step = "options";
-	step->status = "failed";
+	step->status = STEP_FAILED;
 	step->detail = error->detail ? psprintf("%s: %s", error->message, error->detail) : error->message;
 	step->hint = error->hint;
 	return step;
-}
-
-/* NULL, with the step that failed, when the options do not make a connection. */
-static Connection *
-try_open(Oid serverid, ProbeStep **failed)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	Connection *volatile conn = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		conn = connection_open(serverid, GetUserId(), REMOTE_USE_PROBE);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		*failed = step_of_error(context);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return conn;
 }
 
 static void
@@ -101,18 +82,18 @@ makini_test_connection(PG_FUNCTION_ARGS)
 	ReturnSetInfo	*result = (ReturnSetInfo *) fcinfo->resultinfo;
 	ForeignServer	*server = server_for_use(NameStr(*PG_GETARG_NAME(0)));
 	const Connector *connector = connector_of_server(server->serverid);
-	ProbeStep		*failed = NULL;
-	Connection		*conn;
+	Opening			 opening = {.serverid = server->serverid};
+	ErrorData		*error;
 	ListCell		*lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	conn = try_open(server->serverid, &failed);
-	if (!conn)
+	error = run_attempt(open_step, &opening);
+	if (error != NULL)
 	{
-		put_step(result, failed);
+		put_step(result, step_of_error(error));
 		return (Datum) 0;
 	}
-	foreach(lc, connector->probe(conn))
+	foreach(lc, connector->probe(opening.conn))
 		put_step(result, lfirst(lc));
 	return (Datum) 0;
 }

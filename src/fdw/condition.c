@@ -30,20 +30,10 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "connector/filter.h"
 #include "fdw/fdw.h"
 
 static Filter *build(ConditionContext *cx, Node *node, FilterVerdict *verdict);
-
-static Filter *
-make_filter(FilterKind kind, int source, SourceColumn *column)
-{
-	Filter *filter = palloc0(sizeof(Filter));
-
-	filter->kind = kind;
-	filter->source = source;
-	filter->column = column;
-	return filter;
-}
 
 /* ---------------------------------------------------------------------
  * Columns and values
@@ -207,7 +197,7 @@ static Filter *
 build_columns(ConditionContext *cx, CompareOp op, int source, SourceColumn *column,
 			  int other_source, SourceColumn *other, FilterVerdict *verdict)
 {
-	Filter *filter = make_filter(FILTER_COLUMNS, source, column);
+	Filter *filter = filter_new(FILTER_COLUMNS, source, column);
 
 	filter->op = op;
 	filter->other_source = other_source;
@@ -245,7 +235,7 @@ build_compare(ConditionContext *cx, OpExpr *expr, CompareOp op, FilterVerdict *v
 	fits = value_fits(column, exprType(right));
 	if (!fits && !loosen_compare(column, exprType(right), &op))
 		return NULL;
-	filter = make_filter(FILTER_COMPARE, source, column);
+	filter = filter_new(FILTER_COMPARE, source, column);
 	filter->op = op;
 	filter->values = list_make1(add_value(cx, right, false));
 	filter = judged(cx, filter, verdict);
@@ -266,7 +256,7 @@ build_like(ConditionContext *cx, OpExpr *expr, FilterKind kind, FilterVerdict *v
 	column = condition_column(cx, left, &source);
 	if (column == NULL || !is_value(cx, right))
 		return NULL;
-	filter = make_filter(kind, source, column);
+	filter = filter_new(kind, source, column);
 	filter->values = list_make1(add_value(cx, right, false));
 	return judged(cx, filter, verdict);
 }
@@ -322,7 +312,7 @@ build_array(ConditionContext *cx, ScalarArrayOpExpr *expr, FilterVerdict *verdic
 		return NULL;
 	if (!expr->useOr && array_may_hold_null(array))
 		return NULL;
-	filter = make_filter(expr->useOr ? FILTER_IN : FILTER_NOT_IN, source, column);
+	filter = filter_new(expr->useOr ? FILTER_IN : FILTER_NOT_IN, source, column);
 	filter->values = list_make1(add_value(cx, array, true));
 	filter = judged(cx, filter, verdict);
 	return filter;
@@ -340,8 +330,8 @@ build_null_test(ConditionContext *cx, NullTest *test, FilterVerdict *verdict)
 	if (column == NULL)
 		return NULL;
 	return judged(cx,
-				  make_filter(test->nulltesttype == IS_NULL ? FILTER_NULL : FILTER_NOT_NULL, source,
-							  column),
+				  filter_new(test->nulltesttype == IS_NULL ? FILTER_NULL : FILTER_NOT_NULL, source,
+							 column),
 				  verdict);
 }
 
@@ -365,12 +355,12 @@ build_boolean_test(ConditionContext *cx, BooleanTest *test, FilterVerdict *verdi
 	column = condition_column(cx, (Node *) test->arg, &source);
 	if (column == NULL)
 		return NULL;
-	filter = judged(cx, make_filter(forms[test->booltesttype].kind, source, column), verdict);
+	filter = judged(cx, filter_new(forms[test->booltesttype].kind, source, column), verdict);
 	if (filter == NULL || !forms[test->booltesttype].negated)
 		return filter;
 	if (*verdict != VERDICT_EXACT)
 		return NULL;
-	negation = make_filter(FILTER_NOT, 0, NULL);
+	negation = filter_new(FILTER_NOT, 0, NULL);
 	negation->args = list_make1(filter);
 	return negation;
 }
@@ -384,7 +374,7 @@ build_boolean_column(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 	column = condition_column(cx, node, &source);
 	if (column == NULL || column->kind != VALUE_BOOLEAN)
 		return NULL;
-	return judged(cx, make_filter(FILTER_TRUE, source, column), verdict);
+	return judged(cx, filter_new(FILTER_TRUE, source, column), verdict);
 }
 
 /* ---------------------------------------------------------------------
@@ -396,7 +386,7 @@ build_boolean_column(ConditionContext *cx, Node *node, FilterVerdict *verdict)
 static Filter *
 build_and(ConditionContext *cx, List *args, FilterVerdict *verdict)
 {
-	Filter	 *filter = make_filter(FILTER_AND, 0, NULL);
+	Filter	 *filter = filter_new(FILTER_AND, 0, NULL);
 	ListCell *lc;
 
 	*verdict = VERDICT_EXACT;
@@ -419,7 +409,7 @@ build_and(ConditionContext *cx, List *args, FilterVerdict *verdict)
 static Filter *
 build_or(ConditionContext *cx, List *args, FilterVerdict *verdict)
 {
-	Filter	 *filter = make_filter(FILTER_OR, 0, NULL);
+	Filter	 *filter = filter_new(FILTER_OR, 0, NULL);
 	ListCell *lc;
 
 	*verdict = VERDICT_EXACT;
@@ -459,7 +449,7 @@ has_uncertain_in(ConditionContext *cx, const Filter *filter)
 static Filter *
 build_not(ConditionContext *cx, Node *arg, FilterVerdict *verdict)
 {
-	Filter *filter = make_filter(FILTER_NOT, 0, NULL);
+	Filter *filter = filter_new(FILTER_NOT, 0, NULL);
 	Filter *inner = build(cx, arg, verdict);
 
 	if (inner == NULL || *verdict != VERDICT_EXACT || has_uncertain_in(cx, inner))

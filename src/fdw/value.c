@@ -24,6 +24,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "connector/filter.h"
 #include "fdw/fdw.h"
 
 typedef struct Binding
@@ -62,19 +63,14 @@ date_text(DateADT date, ValueRange *range)
 static char *
 timestamp_text(Timestamp ts, ValueRange *range)
 {
-	struct pg_tm tm;
-	fsec_t		 fsec;
-
 	/* A day is kept to both ends: bounds are widened by one. */
 	if (ts >= (Timestamp) (LAST_JDATE - 2) * USECS_PER_DAY ||
-		ts <= (Timestamp) (FIRST_JDATE + 2) * USECS_PER_DAY ||
-		timestamp2tm(ts, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ts <= (Timestamp) (FIRST_JDATE + 2) * USECS_PER_DAY)
 	{
 		*range = ts > 0 ? VALUE_ABOVE_ALL : VALUE_BELOW_ALL;
 		return "";
 	}
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+	return filter_moment(ts);
 }
 
 /* A date or timestamp as the moment that PostgreSQL compares it as. */

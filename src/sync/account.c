@@ -174,9 +174,9 @@ account_save(int64 run_id, const Load *load, const Counters *counters, const Rem
 	makini_rights_restore(&saved);
 }
 
-/* What passes by itself: the network, limits, somebody who stopped it. */
-static bool
-is_passing(const ErrorData *error)
+/* The network, limits, somebody who stopped it. */
+bool
+error_is_passing(const ErrorData *error)
 {
 	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
@@ -225,7 +225,7 @@ account_close(const Sync *sync, int64 run_id, const char *status, const ErrorDat
 						  lengthof(types), types, values, nulls, false, 0);
 	if (strcmp(status, "cancelled") != 0)
 		raise_event(sync, run_id, failed ? "sync.failed" : "sync.completed",
-					error != NULL && is_passing(error));
+					error != NULL && error_is_passing(error));
 	SPI_finish();
 	makini_rights_restore(&saved);
 }

@@ -248,17 +248,6 @@ sync_run(int64 sync_id, RunScope scope, const char *mode)
 }
 
 static void
-check_mode(const char *mode)
-{
-	if (mode == NULL || strcmp(mode, "incremental") == 0 || strcmp(mode, "full") == 0 ||
-		strcmp(mode, "verify") == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown mode \"%s\"", mode),
-			 errhint("The modes of a run are incremental, full and verify.")));
-}
-
-static void
 check_top_level(FunctionCallInfo fcinfo, int64 sync_id)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
@@ -288,7 +277,7 @@ makini_run_sync(PG_FUNCTION_ARGS)
 	sync_id = PG_GETARG_INT64(0);
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_top_level(fcinfo, sync_id);
-	check_mode(mode);
+	run_mode_check(mode);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	sync_check_visible(sync_load(sync_id));
 	instance_check();

@@ -28,28 +28,13 @@
 
 PG_FUNCTION_INFO_V1(makini_backfill_columns);
 
-static SelectedColumn *
-selected_column(const SyncSource *source, const char *name)
-{
-	ListCell *lc;
-
-	foreach(lc, source->selected)
-	{
-		SelectedColumn *column = lfirst(lc);
-
-		if (strcmp(column->name, name) == 0)
-			return column;
-	}
-	return NULL;
-}
-
 static void
 check_column(const Sync *sync, const SyncSource *source, const char *name)
 {
 	Nearest	  nearest;
 	ListCell *lc;
 
-	if (selected_column(source, name) != NULL)
+	if (selected_find(source->selected, name) != NULL)
 		return;
 	nearest_init(&nearest, name);
 	foreach(lc, source->selected)

@@ -27,8 +27,10 @@
 #include "compat.h"
 #include "connector/option.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
+#include "sync/schema_change.h"
 #include "sync/worker.h"
 
 /* How much of a document's history is wanted where nobody says so. */
@@ -80,23 +82,19 @@ define_check_names(List *names, const char *argument)
 List *
 define_texts(ArrayType *array, const char *argument)
 {
-	Datum *values;
-	bool  *nulls;
-	int	   n;
-	List  *texts = NIL;
+	List	 *texts = array_to_texts(array);
+	ListCell *lc;
 
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
-	if (n == 0)
+	if (texts == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" must not be empty", argument),
 				 errhint("Leave it NULL for the default.")));
-	for (int i = 0; i < n; i++)
+	foreach(lc, texts)
 	{
-		if (nulls[i])
+		if (lfirst(lc) == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("\"%s\" must not contain nulls", argument)));
-		texts = lappend(texts, TextDatumGetCString(values[i]));
 	}
 	return texts;
 }
@@ -398,11 +396,8 @@ set_full_every(Definition *definition)
 void
 define_open_source(Definition *definition)
 {
-	Oid relid = definition->source;
-
 	check_source(definition);
-	definition->source_name =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	definition->source_name = relation_full_name(definition->source);
 
 	/* Once for what there is, then for what is wanted of it. */
 	definition->opened = open_source(definition, NIL, NIL);
@@ -476,22 +471,10 @@ other_sync(const Definition *definition)
 	SPI_connect();
 	SPI_execute_with_args(other_sync_statement, 4, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
-	{
-		bool isnull;
-
-		found = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	}
+		found = private_int64(0, 1, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return found;
-}
-
-static DeleteMode
-deletes_of_text(const char *text)
-{
-	if (strcmp(text, "ignore") == 0)
-		return DELETES_IGNORED;
-	return strcmp(text, "hard") == 0 ? DELETES_HARD : DELETES_SOFT;
 }
 
 static void

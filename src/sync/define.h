@@ -15,7 +15,7 @@
 
 #include "sync/sync.h"
 
-/* The arguments of create_sync, and what was found out about them. */
+/* The arguments of create_sync, and what follows from them. */
 typedef struct Definition
 {
 	int64		sync_id; /* 0: not yet one */
@@ -34,7 +34,7 @@ typedef struct Definition
 	Jsonb	   *options;
 	TimestampTz history_from; /* 0: everything */
 
-	/* by define_check */
+	/* found out about them */
 	SyncSource *opened;
 	char	   *source_name; /* quoted and qualified */
 	char	   *target_name;
@@ -69,7 +69,7 @@ extern bool define_has_cursor(const Definition *definition);
 /* define_target_name: the canonical form of a target's name. */
 extern char *define_target_name(const char *target);
 
-/* define_texts: a text[] as a List of char *; raises for NULLs and repeated names. */
+/* define_texts: a text[] as a List of char *; raises where there is none, or a NULL. */
 extern List *define_texts(ArrayType *array, const char *argument);
 extern void	 define_check_names(List *names, const char *argument);
 

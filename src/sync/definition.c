@@ -12,13 +12,13 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "connector/store.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/sync.h"
 
 /* What sync_load reads, in the order of the enum. */
@@ -26,8 +26,8 @@ static const char *const load_statement =
 	"SELECT s.sync_id, s.connection_id, s.source_oid, s.source, s.target_oid, s.target, s.owner_oid,"
 	" s.mode, s.deletes, s.history_from,"
 	" (extract(epoch from s.lookback) * 1000000)::bigint,"
-	" s.filter, s.initial_filter, s.columns, s.key, s.constants::text, s.enabled, s.state, s.identity,"
-	" s.cursor, s.canary_key, s.full_due_at, s.left_out, s.home,"
+	" s.filter, s.initial_filter, s.columns::text[], s.key::text[], s.constants::text, s.enabled, s.state, s.identity,"
+	" s.cursor, s.canary_key, s.full_due_at, s.left_out::text[], s.home,"
 	" s.options->>'full_every', s.options->>'on_schema_change',"
 	" coalesce((s.options->>'reject_limit')::float8, 0.05), s.options->>'backfill_order',"
 	" s.swept_at, s.owner, s.data_as_of,"
@@ -77,24 +77,6 @@ item(enum LoadItem at, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, at, isnull);
 }
 
-/* In the memory of SPI's caller; NULL for NULL. */
-static char *
-item_text(enum LoadItem at)
-{
-	char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, at);
-
-	return text == NULL ? NULL : strcpy(SPI_palloc(strlen(text) + 1), text);
-}
-
-static int64
-item_int64(enum LoadItem at)
-{
-	bool  isnull;
-	Datum value = item(at, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
 static Oid
 item_oid(enum LoadItem at)
 {
@@ -103,25 +85,29 @@ item_oid(enum LoadItem at)
 	return DatumGetObjectId(item(at, &isnull));
 }
 
-static List *
-item_names(enum LoadItem at, MemoryContext caller)
+List *
+texts_of_row(int column, MemoryContext cxt)
 {
-	bool		  isnull;
-	Datum		  value = item(at, &isnull);
+	bool  isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
 	MemoryContext old;
-	Datum		 *names;
-	int			  n;
-	List		 *list = NIL;
+	List		 *texts;
 
 	if (isnull)
 		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(value), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names,
-					  NULL, &n);
-	old = MemoryContextSwitchTo(caller);
-	for (int i = 0; i < n; i++)
-		list = lappend(list, pstrdup(NameStr(*DatumGetName(names[i]))));
+	old = MemoryContextSwitchTo(cxt);
+	texts = array_to_texts(DatumGetArrayTypeP(value));
 	MemoryContextSwitchTo(old);
-	return list;
+	return texts;
+}
+
+uint64
+about_id(const char *statement, int64 id)
+{
+	Oid	  types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(id)};
+
+	return private_execute(statement, 1, types, values, NULL);
 }
 
 static SyncMode
@@ -132,8 +118,8 @@ mode_of(const char *text)
 	return strcmp(text, "full") == 0 ? SYNC_FULL : SYNC_INCREMENTAL;
 }
 
-static DeleteMode
-deletes_of(const char *text)
+DeleteMode
+deletes_of_text(const char *text)
 {
 	if (strcmp(text, "ignore") == 0)
 		return DELETES_IGNORED;
@@ -156,45 +142,45 @@ sync_from_row(MemoryContext caller)
 	char *order;
 
 	memset(sync, 0, sizeof(Sync));
-	sync->sync_id = item_int64(LOAD_SYNC_ID);
+	sync->sync_id = private_int64(0, LOAD_SYNC_ID, 0);
 	sync->connection = *DatumGetUUIDP(item(LOAD_CONNECTION, &isnull));
-	sync->home = item_text(LOAD_HOME);
+	sync->home = private_text(0, LOAD_HOME);
 	sync->source = item_oid(LOAD_SOURCE_OID);
-	sync->source_name = item_text(LOAD_SOURCE);
+	sync->source_name = private_text(0, LOAD_SOURCE);
 	sync->target = item_oid(LOAD_TARGET_OID);
-	sync->target_name = item_text(LOAD_TARGET);
+	sync->target_name = private_text(0, LOAD_TARGET);
 	sync->owner = item_oid(LOAD_OWNER_OID);
-	sync->owner_name = item_text(LOAD_OWNER);
-	sync->mode = mode_of(item_text(LOAD_MODE));
-	sync->deletes = deletes_of(item_text(LOAD_DELETES));
-	sync->history_from = item_int64(LOAD_HISTORY_FROM);
-	sync->lookback = item_int64(LOAD_LOOKBACK);
-	sync->filter = item_text(LOAD_FILTER);
-	sync->initial_filter = item_text(LOAD_INITIAL_FILTER);
-	sync->columns = item_names(LOAD_COLUMNS, caller);
-	sync->key = item_names(LOAD_KEY, caller);
-	sync->constants = item_text(LOAD_CONSTANTS);
-	sync->enabled = DatumGetBool(item(LOAD_ENABLED, &isnull));
-	sync->state = item_text(LOAD_STATE);
-	sync->identity = item_text(LOAD_IDENTITY);
-	sync->cursor = item_int64(LOAD_CURSOR);
-	sync->canary_key = item_int64(LOAD_CANARY_KEY);
-	sync->canary_cursor = item_int64(LOAD_CANARY_CURSOR);
-	sync->canary_asked_at = item_int64(LOAD_CANARY_ASKED_AT);
-	sync->full_due_at = item_int64(LOAD_FULL_DUE_AT);
-	sync->data_as_of = item_int64(LOAD_DATA_AS_OF);
-	sync->swept_at = item_int64(LOAD_SWEPT_AT);
-	sync->left_out = item_names(LOAD_LEFT_OUT, caller);
-	sync->full_every = item_text(LOAD_FULL_EVERY);
-	sync->on_schema_change = drift_of(item_text(LOAD_ON_SCHEMA_CHANGE));
+	sync->owner_name = private_text(0, LOAD_OWNER);
+	sync->mode = mode_of(private_text(0, LOAD_MODE));
+	sync->deletes = deletes_of_text(private_text(0, LOAD_DELETES));
+	sync->history_from = private_int64(0, LOAD_HISTORY_FROM, 0);
+	sync->lookback = private_int64(0, LOAD_LOOKBACK, 0);
+	sync->filter = private_text(0, LOAD_FILTER);
+	sync->initial_filter = private_text(0, LOAD_INITIAL_FILTER);
+	sync->columns = texts_of_row(LOAD_COLUMNS, caller);
+	sync->key = texts_of_row(LOAD_KEY, caller);
+	sync->constants = private_text(0, LOAD_CONSTANTS);
+	sync->enabled = private_bool(0, LOAD_ENABLED);
+	sync->state = private_text(0, LOAD_STATE);
+	sync->identity = private_text(0, LOAD_IDENTITY);
+	sync->cursor = private_int64(0, LOAD_CURSOR, 0);
+	sync->canary_key = private_int64(0, LOAD_CANARY_KEY, 0);
+	sync->canary_cursor = private_int64(0, LOAD_CANARY_CURSOR, 0);
+	sync->canary_asked_at = private_int64(0, LOAD_CANARY_ASKED_AT, 0);
+	sync->full_due_at = private_int64(0, LOAD_FULL_DUE_AT, 0);
+	sync->data_as_of = private_int64(0, LOAD_DATA_AS_OF, 0);
+	sync->swept_at = private_int64(0, LOAD_SWEPT_AT, 0);
+	sync->left_out = texts_of_row(LOAD_LEFT_OUT, caller);
+	sync->full_every = private_text(0, LOAD_FULL_EVERY);
+	sync->on_schema_change = drift_of(private_text(0, LOAD_ON_SCHEMA_CHANGE));
 	sync->reject_limit = DatumGetFloat8(item(LOAD_REJECT_LIMIT, &isnull));
-	order = item_text(LOAD_BACKFILL_ORDER);
+	order = private_text(0, LOAD_BACKFILL_ORDER);
 	sync->newest_first = order == NULL || strcmp(order, "oldest") != 0;
 	return sync;
 }
 
-static void
-raise_no_sync(int64 sync_id)
+void
+sync_raise_unknown(int64 sync_id)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync " INT64_FORMAT " does not exist", sync_id),
@@ -219,7 +205,7 @@ sync_load(int64 sync_id)
 	SPI_connect();
 	SPI_execute_with_args(load_statement, 1, types, values, NULL, true, 1);
 	if (SPI_processed == 0)
-		raise_no_sync(sync_id);
+		sync_raise_unknown(sync_id);
 	sync = sync_from_row(caller);
 	SPI_finish();
 	makini_rights_restore(&saved);

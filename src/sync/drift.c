@@ -143,19 +143,6 @@ typedef struct Reconciliation
 	List	   *told;	  /* of ColumnChange *: it was not */
 } Reconciliation;
 
-static bool
-in_names(const List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Can a sync do without a column? */
 static bool
 is_needed(const Sync *sync, const SyncSource *source, const SelectedColumn *column)

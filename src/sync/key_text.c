@@ -22,6 +22,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "connector/filter.h"
 #include "sync/key_text.h"
 
 KeyColumns *
@@ -35,16 +36,12 @@ key_columns(const Sync *sync, const SyncSource *source)
 	key->columns = palloc0(sizeof(SelectedColumn *) * Max(1, list_length(wanted)));
 	foreach(lc, wanted)
 	{
-		ListCell *lc2;
+		int place = selected_place(source, lfirst(lc));
 
-		foreach(lc2, source->selected)
-		{
-			if (((SelectedColumn *) lfirst(lc2))->remote != lfirst(lc))
-				continue;
-			key->places[key->n] = foreach_current_index(lc2);
-			key->columns[key->n++] = lfirst(lc2);
+		if (place < 0)
 			break;
-		}
+		key->places[key->n] = place;
+		key->columns[key->n++] = list_nth(source->selected, place);
 	}
 	if (key->n > 0 && key->n == list_length(wanted))
 		return key;
@@ -71,19 +68,6 @@ date_text(DateADT date)
 	return psprintf("%04d-%02d-%02d", y, m, d);
 }
 
-static char *
-moment_text(Timestamp moment)
-{
-	struct pg_tm tm;
-	fsec_t		 fsec;
-
-	if (timestamp2tm(moment, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-}
-
 char *
 value_text(Datum value, Oid type)
 {
@@ -98,7 +82,7 @@ value_text(Datum value, Oid type)
 			return date_text(DatumGetDateADT(value));
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			return moment_text(DatumGetTimestamp(value));
+			return filter_moment(DatumGetTimestamp(value));
 		case NUMERICOID:
 			return numeric_normalize(DatumGetNumeric(value));
 		default:

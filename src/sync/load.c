@@ -9,11 +9,12 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "makini.h"
+#include "private.h"
+#include "sync/json_member.h"
 #include "sync/load.h"
 
 static const char *const mode_names[] = {
@@ -45,42 +46,11 @@ mode_of(const char *name)
 			(errcode(ERRCODE_DATA_CORRUPTED), errmsg("a load has the unknown mode \"%s\"", name)));
 }
 
-static int64
-int64_at(int column, int64 otherwise)
+void
+run_mode_check(const char *mode)
 {
-	bool  isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
-static char *
-text_at(int column, MemoryContext cxt)
-{
-	char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
-
-	return text == NULL ? NULL : MemoryContextStrdup(cxt, text);
-}
-
-static List *
-names_at(int column, MemoryContext cxt)
-{
-	bool  isnull;
-	Datum array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-	MemoryContext old;
-	Datum		 *names;
-	int			  n;
-	List		 *list = NIL;
-
-	if (isnull)
-		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names,
-					  NULL, &n);
-	old = MemoryContextSwitchTo(cxt);
-	for (int i = 0; i < n; i++)
-		list = lappend(list, pstrdup(NameStr(*DatumGetName(names[i]))));
-	MemoryContextSwitchTo(old);
-	return list;
+	if (mode != NULL)
+		enum_check(mode, "incremental|full|verify", "mode");
 }
 
 /*
@@ -101,7 +71,7 @@ load_find(int64 sync_id, RunLane lane)
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute_with_args("SELECT mode, window_from, window_to, position, phase::bigint, started_at,"
-						  " rows_expected, rows_done, check_id, was_empty::int::bigint, columns"
+						  " rows_expected, rows_done, check_id, was_empty, columns::text[]"
 						  " FROM makini._load WHERE sync_id = $1 AND lane = $2",
 						  lengthof(types), types, values, NULL, true, 1);
 	if (SPI_processed == 1)
@@ -110,17 +80,17 @@ load_find(int64 sync_id, RunLane lane)
 		memset(load, 0, sizeof(Load));
 		load->sync_id = sync_id;
 		load->lane = lane;
-		load->mode = mode_of(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
-		load->window_from = int64_at(2, 0);
-		load->window_to = int64_at(3, 0);
-		load->position = text_at(4, caller);
-		load->phase = int64_at(5, 0);
-		load->started_at = int64_at(6, 0);
-		load->rows_expected = int64_at(7, -1);
-		load->rows_done = int64_at(8, 0);
-		load->check_id = int64_at(9, 0);
-		load->was_empty = int64_at(10, 0) != 0;
-		load->columns = names_at(11, caller);
+		load->mode = mode_of(private_text(0, 1));
+		load->window_from = private_int64(0, 2, 0);
+		load->window_to = private_int64(0, 3, 0);
+		load->position = private_text(0, 4);
+		load->phase = private_int64(0, 5, 0);
+		load->started_at = private_int64(0, 6, 0);
+		load->rows_expected = private_int64(0, 7, -1);
+		load->rows_done = private_int64(0, 8, 0);
+		load->check_id = private_int64(0, 9, 0);
+		load->was_empty = private_bool(0, 10);
+		load->columns = texts_of_row(11, caller);
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -198,16 +168,11 @@ load_save(const Load *load)
 void
 load_delete(const Load *load)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, TEXTOID};
-	Datum		 values[2];
+	Oid	  types[] = {INT8OID, TEXTOID};
+	Datum values[2];
 
 	values[0] = Int64GetDatum(load->sync_id);
 	values[1] = CStringGetTextDatum(run_lane_name(load->lane));
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._load WHERE sync_id = $1 AND lane = $2", 2, types,
-						  values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) private_execute("DELETE FROM makini._load WHERE sync_id = $1 AND lane = $2", 2, types,
+						   values, NULL);
 }

@@ -43,6 +43,9 @@ extern void	 load_delete(const Load *load);
 extern const char *run_mode_name(RunMode mode);
 extern const char *run_lane_name(RunLane lane);
 
+/* Raises 22023 unless it is a mode that people may ask for, or NULL. */
+extern void run_mode_check(const char *mode);
+
 /* ---- the account: makini._sync_run ---- */
 
 /* Calls runs that nobody works on any more failed; to be called with the lane's lock. */
@@ -52,6 +55,9 @@ extern void	 account_save(int64 run_id, const Load *load, const Counters *counte
 						  const RemoteUsage *usage);
 
 extern const char *error_name(const Sync *sync, const ErrorData *error);
+
+/* Does what is wrong pass by itself? */
+extern bool error_is_passing(const ErrorData *error);
 
 /*
  * account_close

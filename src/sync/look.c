@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "connector/filter.h"
 #include "connector/option.h"
 #include "sync/refresh.h"
 #include "sync/schema_change.h"
@@ -127,12 +128,7 @@ trial_step(void *arg)
 	query->sources = list_make1(trial->table->source);
 	query->limit = 1;
 	foreach(lc, trial->columns)
-	{
-		QueryColumn *column = palloc0(sizeof(QueryColumn));
-
-		column->column = lfirst(lc);
-		query->columns = lappend(query->columns, column);
-	}
+		query_add_column(query, lfirst(lc));
 	reader = trial->conn->connector->open(trial->conn, query);
 	(void) trial->conn->connector->next_page(reader);
 	trial->conn->connector->close(reader);

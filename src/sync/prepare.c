@@ -51,18 +51,13 @@ run_sql(const char *sql)
 static SelectedColumn *
 find_selected(const Preparation *prep, const char *name)
 {
-	ListCell *lc;
+	SelectedColumn *column = selected_find(prep->selected, name);
 
-	foreach(lc, prep->selected)
-	{
-		SelectedColumn *column = lfirst(lc);
-
-		if (strcmp(column->name, name) == 0)
-			return column;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("key column \"%s\" is not among the columns that are read", name)));
+	if (column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("key column \"%s\" is not among the columns that are read", name)));
+	return column;
 }
 
 /* ---------------------------------------------------------------------

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "connector/filter.h"
 #include "sync/apply.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"
@@ -103,53 +104,42 @@ note_wanted(Refetch *refetch, List *keys)
  */
 
 static Filter *
-make_filter(FilterKind kind, SourceColumn *column)
-{
-	Filter *filter = palloc0(sizeof(Filter));
-
-	filter->kind = kind;
-	filter->column = column;
-	return filter;
-}
-
-static Filter *
 equals(SourceColumn *column, const char *text)
 {
-	Filter		*filter = make_filter(text == NULL ? FILTER_NULL : FILTER_COMPARE, column);
-	FilterValue *value;
-
-	if (text == NULL)
-		return filter;
-	value = palloc0(sizeof(FilterValue));
-	value->text = text;
-	filter->op = CMP_EQ;
-	filter->values = list_make1(value);
-	return filter;
+	return text == NULL ? filter_new(FILTER_NULL, 0, column) : filter_compare(CMP_EQ, 0, column, text);
 }
 
-/* The rows with keys number from up to before to. */
+/* Keys of several columns, or a column that is null. */
+static Filter *
+filter_of_key(const KeyColumns *columns, char **key)
+{
+	Filter *all = NULL;
+
+	for (int i = 0; i < columns->n; i++)
+		all = filter_both(FILTER_AND, all, equals(columns->columns[i]->remote, key[i]));
+	return all;
+}
+
+/* The rows with keys number from up to before to: one flat list, however many. */
 static Filter *
 filter_of_keys(const Refetch *refetch, int from, int to)
 {
 	const KeyColumns *columns = refetch->columns;
-	Filter			 *any = make_filter(columns->n == 1 ? FILTER_IN : FILTER_OR, NULL);
+	Filter			 *any = filter_new(FILTER_OR, 0, NULL);
+	List			 *texts = NIL;
 
-	any->column = columns->columns[0]->remote;
 	for (int i = from; i < to; i++)
 	{
-		char  **key = list_nth(refetch->keys, i);
-		Filter *all = make_filter(FILTER_AND, NULL);
+		char **key = list_nth(refetch->keys, i);
 
-		if (columns->n == 1)
-		{
-			any->values = list_concat(any->values, equals(any->column, key[0])->values);
-			continue;
-		}
-		for (int j = 0; j < columns->n; j++)
-			all->args = lappend(all->args, equals(columns->columns[j]->remote, key[j]));
-		any->args = lappend(any->args, all);
+		if (columns->n == 1 && key[0] != NULL)
+			texts = lappend(texts, key[0]);
+		else
+			any->args = lappend(any->args, filter_of_key(columns, key));
 	}
-	return any;
+	if (texts != NIL)
+		any->args = lappend(any->args, filter_in(0, columns->columns[0]->remote, texts));
+	return list_length(any->args) == 1 ? linitial(any->args) : any;
 }
 
 /* Can the source be asked for rows by their keys, and loses none? */
@@ -165,33 +155,6 @@ can_ask_by_key(const Refetch *refetch)
 			return false;
 	}
 	return true;
-}
-
-static RemoteQuery *
-make_query(const Refetch *refetch, Filter *keys)
-{
-	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
-	Filter		*own = refetch->source->filter ? refetch->source->filter->filter : NULL;
-	ListCell	*lc;
-
-	query->sources = list_make1(refetch->source->table->source);
-	query->limit = -1;
-	foreach(lc, refetch->source->selected)
-	{
-		QueryColumn *column = palloc0(sizeof(QueryColumn));
-
-		column->column = ((SelectedColumn *) lfirst(lc))->remote;
-		query->columns = lappend(query->columns, column);
-	}
-	query->where = keys;
-	if (own != NULL && keys != NULL)
-	{
-		query->where = make_filter(FILTER_AND, NULL);
-		query->where->args = list_make2(own, keys);
-	}
-	else if (own != NULL)
-		query->where = own;
-	return query;
 }
 
 /* A page is the reader's; this one is ours.  See page.h for the bytes around a cell. */
@@ -227,7 +190,7 @@ static void
 fetch(Refetch *refetch, Filter *keys)
 {
 	const Connector *connector = refetch->conn->connector;
-	Reader			*reader = connector->open(refetch->conn, make_query(refetch, keys));
+	Reader			*reader = connector->open(refetch->conn, source_query(refetch->source, keys));
 	CellPage		*page;
 
 	while ((page = connector->next_page(reader)) != NULL)

@@ -19,8 +19,10 @@
 
 #include "connector/store.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/job.h"
+#include "sync/load.h"
 #include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_request_sync);
@@ -44,17 +46,6 @@ static const char *const request_statement =
 	" WHERE j.worker IS NULL AND j.due_at > excluded.due_at";
 
 static void
-check_mode(const char *mode)
-{
-	if (mode == NULL || strcmp(mode, "incremental") == 0 || strcmp(mode, "full") == 0 ||
-		strcmp(mode, "verify") == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("\"%s\" is not a mode of a run", mode),
-			 errhint("Modes are incremental, full and verify; NULL is what the sync needs.")));
-}
-
-static void
 check_worker(void)
 {
 	instance_check();
@@ -70,44 +61,28 @@ check_worker(void)
 						 " or run the sync in this session with CALL makini.run_sync.")));
 }
 
-/* With the rights of the extension and connected to SPI. */
 static bool
 put_request(int64 sync_id, const char *mode)
 {
-	Oid	  types[3] = {TIMESTAMPTZOID, INT8OID, TEXTOID};
+	Oid	  types[] = {TIMESTAMPTZOID, INT8OID, TEXTOID};
 	Datum values[3];
-	char  nulls[4] = {' ', ' ', mode == NULL ? 'n' : ' ', '\0'};
+	char  nulls[] = {' ', ' ', mode == NULL ? 'n' : ' '};
 
 	values[0] = TimestampTzGetDatum(worker_now());
 	values[1] = Int64GetDatum(sync_id);
 	values[2] = mode == NULL ? (Datum) 0 : CStringGetTextDatum(mode);
-	SPI_execute_with_args(request_statement, 3, types, values, nulls, false, 0);
-	return SPI_processed > 0;
+	return private_execute(request_statement, lengthof(types), types, values, nulls) > 0;
 }
 
 /* Raises 42704 where there is none that the caller may see, 55000 where it is paused or elsewhere at home. */
 static void
 check_sync(int64 sync_id)
 {
-	Oid	  types[1] = {INT8OID};
-	Datum values[1] = {Int64GetDatum(sync_id)};
-	bool  isnull;
+	Sync *sync = sync_load(sync_id);
 
-	SPI_execute_with_args("SELECT s.enabled, s.home = makini._home() FROM makini._sync s"
-						  " WHERE s.sync_id = $1",
-						  1, types, values, NULL, true, 1);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("sync " INT64_FORMAT " does not exist", sync_id),
-				 errhint("The view makini.sync lists the syncs that you may see.")));
-	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("sync " INT64_FORMAT " was restored or copied from elsewhere", sync_id),
-				 errhint("Where this is the place that it is to run at from now on, call"
-						 " makini.activate_instance().")));
-	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+	sync_check_visible(sync);
+	sync_check_home(sync);
+	if (!sync->enabled)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("sync " INT64_FORMAT " is paused", sync_id),
@@ -117,22 +92,16 @@ check_sync(int64 sync_id)
 Datum
 makini_request_sync(PG_FUNCTION_ARGS)
 {
-	MakiniRights saved;
-	const char	*mode;
-	bool		 queued;
+	const char *mode;
+	bool		queued;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	check_mode(mode);
+	run_mode_check(mode);
 	check_worker();
-	sync_check_visible(sync_load(PG_GETARG_INT64(0)));
-	makini_rights_of_extension(&saved);
-	SPI_connect();
 	check_sync(PG_GETARG_INT64(0));
 	queued = put_request(PG_GETARG_INT64(0), mode);
-	SPI_finish();
-	makini_rights_restore(&saved);
 	if (queued)
 		worker_wake_at_commit();
 	PG_RETURN_BOOL(queued);
@@ -142,46 +111,37 @@ makini_request_sync(PG_FUNCTION_ARGS)
 static int
 request_all(const pg_uuid_t *connection, const char *mode)
 {
-	Oid			   types[1] = {UUIDOID};
-	Datum		   values[1] = {UUIDPGetDatum(connection)};
-	SPITupleTable *rows;
-	uint64		   n;
-	int			   queued = 0;
+	MakiniRights saved;
+	Oid			 types[1] = {UUIDOID};
+	Datum		 values[1] = {UUIDPGetDatum(connection)};
+	int			 queued = 0;
 
+	makini_rights_of_extension(&saved);
+	SPI_connect();
 	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE connection_id = $1 AND enabled"
 						  " AND home = makini._home() AND mode <> 'drain' ORDER BY sync_id",
 						  1, types, values, NULL, true, 0);
-	rows = SPI_tuptable;
-	n = SPI_processed;
-	for (uint64 i = 0; i < n; i++)
-	{
-		bool  isnull;
-		Datum sync_id = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull);
-
-		queued += put_request(DatumGetInt64(sync_id), mode);
-	}
+	for (uint64 i = 0; i < SPI_processed; i++)
+		queued += put_request(private_int64(i, 1, 0), mode);
+	SPI_finish();
+	makini_rights_restore(&saved);
 	return queued;
 }
 
 Datum
 makini_request_syncs(PG_FUNCTION_ARGS)
 {
-	MakiniRights saved;
-	pg_uuid_t	 connection;
-	const char	*mode;
-	int			 queued;
+	pg_uuid_t	connection;
+	const char *mode;
+	int			queued;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	check_mode(mode);
+	run_mode_check(mode);
 	check_worker();
 	connection = connection_id(server_for_use(NameStr(*PG_GETARG_NAME(0)))->serverid);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
 	queued = request_all(&connection, mode);
-	SPI_finish();
-	makini_rights_restore(&saved);
 	if (queued > 0)
 		worker_wake_at_commit();
 	PG_RETURN_INT32(queued);

@@ -407,13 +407,10 @@ typedef struct Failure
 static const char *
 state_after(const ErrorData *error)
 {
-	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
 	if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
 		return "denied";
-	if (category == ERRCODE_CONNECTION_EXCEPTION || category == ERRCODE_INSUFFICIENT_RESOURCES ||
-		category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK ||
-		category == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
+	if (error_is_passing(error) ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
 		return NULL;
 	return "failed";
 }

@@ -11,12 +11,12 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
 #include "connector/store.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
 #include "sync/worker.h"
@@ -90,14 +90,8 @@ set_text(Datum *value, char *null, const char *text)
 static void
 set_texts(Datum *value, char *null, List *texts)
 {
-	Datum	 *items = palloc(sizeof(Datum) * Max(1, list_length(texts)));
-	ListCell *lc;
-	int		  n = 0;
-
 	*null = texts == NIL ? 'n' : ' ';
-	foreach(lc, texts)
-		items[n++] = CStringGetTextDatum(lfirst(lc));
-	*value = PointerGetDatum(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT));
+	*value = PointerGetDatum(texts_to_array(texts));
 }
 
 static void
@@ -138,7 +132,6 @@ definition_insert(const Definition *definition)
 	char		 nulls[STORE_CREATE_END];
 	pg_uuid_t	 connection = connection_store(definition->opened->table->serverid);
 	int64		 sync_id;
-	bool		 isnull;
 
 	memset(nulls, ' ', sizeof(nulls));
 	set_defined(definition, types, values, nulls);
@@ -156,7 +149,7 @@ definition_insert(const Definition *definition)
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute_with_args(insert_statement, STORE_CREATE_END, types, values, nulls, false, 0);
-	sync_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	sync_id = private_int64(0, 1, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	worker_wake_at_commit();
@@ -170,21 +163,15 @@ definition_insert(const Definition *definition)
 void
 definition_update(const Definition *definition)
 {
-	MakiniRights saved;
-	Oid			 types[STORE_ALTER_END];
-	Datum		 values[STORE_ALTER_END];
-	char		 nulls[STORE_ALTER_END];
+	Oid	  types[STORE_ALTER_END];
+	Datum values[STORE_ALTER_END];
+	char  nulls[STORE_ALTER_END];
 
 	memset(nulls, ' ', sizeof(nulls));
 	set_defined(definition, types, values, nulls);
 	types[STORE_SYNC_ID] = INT8OID;
 	values[STORE_SYNC_ID] = Int64GetDatum(definition->sync_id);
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(update_statement, STORE_ALTER_END, types, values, nulls, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) private_execute(update_statement, STORE_ALTER_END, types, values, nulls);
 	worker_wake_at_commit();
 }
 
@@ -193,41 +180,34 @@ definition_update(const Definition *definition)
  * ---------------------------------------------------------------------
  */
 
-static Datum
-item(const char *name, bool *isnull)
+static int
+place(const char *name)
 {
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-						 SPI_fnumber(SPI_tuptable->tupdesc, name), isnull);
+	return SPI_fnumber(SPI_tuptable->tupdesc, name);
 }
 
-/* NULL for NULL; in the current memory, which is SPI's caller's. */
+/* Of a column that is not null. */
+static Datum
+item(const char *name)
+{
+	bool isnull;
+
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, place(name), &isnull);
+}
+
 static char *
 item_text(const char *name)
 {
-	bool  isnull;
-	Datum value = item(name, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
+	return private_text(0, place(name));
 }
 
-static List *
-item_texts(const char *name)
-{
-	bool  isnull;
-	Datum value = item(name, &isnull);
-
-	return isnull ? NIL : define_texts(DatumGetArrayTypePCopy(value), name);
-}
-
+/* In the current memory, which is SPI's caller's. */
 static void
 definition_from_row(Definition *definition)
 {
-	bool  isnull;
-	Datum value;
-
-	definition->source = DatumGetObjectId(item("source_oid", &isnull));
+	definition->source = DatumGetObjectId(item("source_oid"));
 	definition->source_name = item_text("source");
-	definition->target_oid = DatumGetObjectId(item("target_oid", &isnull));
+	definition->target_oid = DatumGetObjectId(item("target_oid"));
 	definition->target = definition->target_name = item_text("target");
 	definition->schedule = item_text("schedule");
 	definition->initial_window = item_text("initial_window");
@@ -236,13 +216,12 @@ definition_from_row(Definition *definition)
 	definition->initial_filter = item_text("initial_filter");
 	definition->filter = item_text("filter");
 	definition->lookback = palloc(sizeof(Interval));
-	*definition->lookback = *DatumGetIntervalP(item("lookback", &isnull));
-	value = item("history_from", &isnull);
-	definition->history_from = isnull ? 0 : DatumGetTimestampTz(value);
-	definition->constants = DatumGetJsonbPCopy(item("constants", &isnull));
-	definition->options = DatumGetJsonbPCopy(item("options", &isnull));
-	definition->columns = item_texts("columns");
-	definition->key = item_texts("key");
+	*definition->lookback = *DatumGetIntervalP(item("lookback"));
+	definition->history_from = private_int64(0, place("history_from"), 0);
+	definition->constants = DatumGetJsonbPCopy(item("constants"));
+	definition->options = DatumGetJsonbPCopy(item("options"));
+	definition->columns = texts_of_row(place("columns"), CurrentMemoryContext);
+	definition->key = texts_of_row(place("key"), CurrentMemoryContext);
 }
 
 /*

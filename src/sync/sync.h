@@ -37,6 +37,7 @@
 #include "utils/relcache.h"
 #include "utils/uuid.h"
 
+#include "attempt.h"
 #include "connector/connector.h"
 #include "connector/decode.h"
 #include "connector/table.h"
@@ -142,11 +143,27 @@ typedef struct Counters
  */
 extern Sync *sync_load(int64 sync_id);
 
+/* Raises that 42704. */
+extern void sync_raise_unknown(int64 sync_id);
+
 /* Raises 42501 unless the caller is the sync's owner, a member of it, or a superuser. */
 extern void sync_check_owner(const Sync *sync);
 
 /* Raises 55000 where it came here by a restore or a copy. */
 extern void sync_check_home(const Sync *sync);
+
+/* soft, hard or ignore */
+extern DeleteMode deletes_of_text(const char *text);
+
+/*
+ * about_id
+ *		Run a statement about the row of an id, which is its $1, with the rights of
+ *		the extension; gives the number of rows it met.
+ */
+extern uint64 about_id(const char *statement, int64 id);
+
+/* The texts of a column of SPI_tuptable's first row that is a text[]; in a memory context. */
+extern List *texts_of_row(int column, MemoryContext cxt);
 
 /* ---- window.c: what is read ---- */
 
@@ -189,6 +206,15 @@ typedef enum WindowKind
 	WINDOW_WITHOUT_CURSOR
 } WindowKind;
 
+/* Is it among these names (List of char *)? */
+extern bool in_names(const List *names, const char *name);
+
+/* A column of the selected ones by its name; NULL: it is not among them. */
+extern SelectedColumn *selected_find(const List *selected, const char *name);
+
+/* Where a column stands among the selected ones; -1: it does not. */
+extern int selected_place(const SyncSource *source, const SourceColumn *column);
+
 /* source_open: takes AccessShareLock until the end of the transaction. */
 extern SyncSource *source_open(const Sync *sync);
 
@@ -202,6 +228,10 @@ typedef struct Window
 	TimestampTz from;
 	TimestampTz upto; /* not itself */
 } Window;
+
+
+/* The selected columns of the rows that the sync is about and that fulfil a condition, or NULL. */
+extern RemoteQuery *source_query(const SyncSource *source, Filter *where);
 extern RemoteQuery *window_query(const SyncSource *source, const Window *window);
 
 /* Which column keys_query asks for. */
@@ -406,14 +436,6 @@ extern void reject_row(int64 sync_id, int64 run_id, const char *key, const char 
 /* ---- transaction.c ---- */
 
 /*
- * run_attempt
- *		Call a function in a subtransaction.  NULL when it went well; else all it
- *		wrote is undone and the error is given, in the caller's memory.
- */
-typedef void (*RunStep)(void *arg);
-extern ErrorData *run_attempt(RunStep step, void *arg);
-
-/*
  * run_commit
  *		Commit what has been written, and go on without a snapshot, a transaction
  *		id or a lock on a relation.
@@ -421,7 +443,7 @@ extern ErrorData *run_attempt(RunStep step, void *arg);
 extern void run_commit(void);
 
 /*
- * rights_of_target / rights_restore
+ * rights_of_target / rights_of_target_restore
  *		Between the two everything runs as the owner of a target, under
  *		SECURITY_RESTRICTED_OPERATION, with constraints immediate and a safe
  *		search_path.  An aborted (sub)transaction ends it too.

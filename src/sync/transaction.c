@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transaction.c
- *		How a run writes: subtransactions that may fail, commits on the way, and
- *		whose rights it has meanwhile.
+ *		How a run writes: commits on the way, and whose rights it has meanwhile.
  *
  * A run is a procedure, so that a transaction is open all the time; between
  * two commits of it there is nothing in it: no snapshot, no transaction id, no
@@ -12,50 +11,14 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
-#include "utils/snapmgr.h"
 
 #include "sync/sync.h"
-
-/*
- * run_attempt
- *		Call a function in a subtransaction.  NULL when it went well; else all it
- *		wrote is undone and the error is given, in the caller's memory.
- *		Cancellation is not caught.
- */
-ErrorData *
-run_attempt(RunStep step, void *arg)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		step(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return error;
-}
 
 /*
  * run_commit

@@ -57,10 +57,7 @@ sync_check_visible(const Sync *sync)
 {
 	if (sync_is_visible(sync->owner, server_of_connection(&sync->connection)))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("sync " INT64_FORMAT " does not exist", sync->sync_id),
-			 errhint("The view makini.sync lists the syncs that you may see.")));
+	sync_raise_unknown(sync->sync_id);
 }
 
 /*

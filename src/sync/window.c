@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "connector/filter.h"
 #include "connector/option.h"
 #include "sync/sync.h"
 
@@ -30,10 +31,10 @@
  * ---------------------------------------------------------------------
  */
 
-static bool
-in_names(List *names, const char *name)
+bool
+in_names(const List *names, const char *name)
 {
-	ListCell *lc;
+	const ListCell *lc;
 
 	foreach(lc, names)
 	{
@@ -195,6 +196,34 @@ select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
 	}
 }
 
+SelectedColumn *
+selected_find(const List *selected, const char *name)
+{
+	ListCell *lc;
+
+	foreach(lc, selected)
+	{
+		SelectedColumn *column = lfirst(lc);
+
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+int
+selected_place(const SyncSource *source, const SourceColumn *column)
+{
+	ListCell *lc;
+
+	foreach(lc, source->selected)
+	{
+		if (((SelectedColumn *) lfirst(lc))->remote == column)
+			return foreach_current_index(lc);
+	}
+	return -1;
+}
+
 /*
  * sync_filter
  *		A condition of a sync.  Values in it are worked out here, which only its
@@ -254,60 +283,18 @@ source_open(const Sync *sync)
  */
 
 static Filter *
-new_filter(FilterKind kind, int source, SourceColumn *column)
-{
-	Filter *filter = palloc0(sizeof(Filter));
-
-	filter->kind = kind;
-	filter->source = source;
-	filter->column = column;
-	return filter;
-}
-
-/* The canonical text of a moment, in UTC. */
-static char *
-moment_text(TimestampTz moment)
-{
-	struct pg_tm tm;
-	fsec_t		 fsec;
-
-	if (timestamp2tm(moment, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d.%06d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-}
-
-static Filter *
 compare(CompareOp op, int source, SourceColumn *cursor, TimestampTz moment)
 {
-	Filter		*filter = new_filter(FILTER_COMPARE, source, cursor);
-	FilterValue *value = palloc0(sizeof(FilterValue));
-
-	filter->op = op;
-	value->text = moment_text(moment);
-	filter->values = list_make1(value);
-	return filter;
-}
-
-static Filter *
-both(FilterKind kind, Filter *a, Filter *b)
-{
-	Filter *filter;
-
-	if (a == NULL || b == NULL)
-		return a == NULL ? b : a;
-	filter = new_filter(kind, 0, NULL);
-	filter->args = list_make2(a, b);
-	return filter;
+	return filter_compare(op, source, cursor, filter_moment(moment));
 }
 
 /* NULL: no bounds. */
 static Filter *
 between(int source, SourceColumn *cursor, const Window *window)
 {
-	return both(FILTER_AND, window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
-				window->upto != 0 ? compare(CMP_LT, source, cursor, window->upto) : NULL);
+	return filter_both(FILTER_AND,
+					   window->from != 0 ? compare(CMP_GE, source, cursor, window->from) : NULL,
+					   window->upto != 0 ? compare(CMP_LT, source, cursor, window->upto) : NULL);
 }
 
 /* What of the source the sync is about, besides its filter; NULL: all of it. */
@@ -320,9 +307,9 @@ history(const SyncSource *source, const Window *window)
 
 	if (filter == NULL || window->kind == WINDOW_SLICE)
 		return filter;
-	filter = both(FILTER_OR, filter, new_filter(FILTER_NULL, place, cursor));
+	filter = filter_both(FILTER_OR, filter, filter_new(FILTER_NULL, place, cursor));
 	if (source->initial_filter != NULL)
-		filter = both(FILTER_OR, filter, source->initial_filter->filter);
+		filter = filter_both(FILTER_OR, filter, source->initial_filter->filter);
 	return filter;
 }
 
@@ -331,8 +318,8 @@ history(const SyncSource *source, const Window *window)
  * ---------------------------------------------------------------------
  */
 
-static RemoteQuery *
-plain_query(const SyncSource *source)
+RemoteQuery *
+source_query(const SyncSource *source, Filter *where)
 {
 	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
 	ListCell	*lc;
@@ -340,13 +327,9 @@ plain_query(const SyncSource *source)
 	query->sources = list_make1(source->table->source);
 	query->limit = -1;
 	foreach(lc, source->selected)
-	{
-		QueryColumn *column = palloc0(sizeof(QueryColumn));
-
-		column->column = ((SelectedColumn *) lfirst(lc))->remote;
-		query->columns = lappend(query->columns, column);
-	}
-	query->where = source->filter != NULL ? source->filter->filter : NULL;
+		query_add_column(query, ((SelectedColumn *) lfirst(lc))->remote);
+	query->where =
+		filter_both(FILTER_AND, source->filter != NULL ? source->filter->filter : NULL, where);
 	return query;
 }
 
@@ -357,7 +340,7 @@ join_parent(RemoteQuery *query, const SyncSource *source)
 	query->join = QUERY_INNER_JOIN;
 	query->joined_once = true;
 	query->together = source->parent_column;
-	query->on = new_filter(FILTER_COLUMNS, 0, source->parent_column);
+	query->on = filter_new(FILTER_COLUMNS, 0, source->parent_column);
 	query->on->op = CMP_EQ;
 	query->on->other_source = 1;
 	query->on->other = source->parent_key;
@@ -370,7 +353,7 @@ join_parent(RemoteQuery *query, const SyncSource *source)
 RemoteQuery *
 window_query(const SyncSource *source, const Window *window)
 {
-	RemoteQuery *query = plain_query(source);
+	RemoteQuery *query = source_query(source, NULL);
 	Filter		*part = NULL;
 
 	switch (window->kind)
@@ -389,10 +372,10 @@ window_query(const SyncSource *source, const Window *window)
 			join_parent(query, source);
 			break;
 		case WINDOW_WITHOUT_CURSOR:
-			part = new_filter(FILTER_NULL, 0, source->cursor);
+			part = filter_new(FILTER_NULL, 0, source->cursor);
 			break;
 	}
-	query->where = both(FILTER_AND, query->where, part);
+	query->where = filter_both(FILTER_AND, query->where, part);
 	return query;
 }
 
@@ -400,12 +383,10 @@ static RemoteQuery *
 column_query(Source *from, SourceColumn *column)
 {
 	RemoteQuery *query = palloc0(sizeof(RemoteQuery));
-	QueryColumn *output = palloc0(sizeof(QueryColumn));
 
-	output->column = column;
 	query->sources = list_make1(from);
-	query->columns = list_make1(output);
 	query->limit = -1;
+	query_add_column(query, column);
 	return query;
 }
 
@@ -421,16 +402,8 @@ keys_query(const SyncSource *source, KeyKind kind, List *texts)
 		kind == KEYS_OF_CHILDREN				  ? source->parent_column :
 													linitial(source->table->source->key);
 	RemoteQuery	 *query = column_query(from, column);
-	ListCell	 *lc;
 
-	query->where = new_filter(FILTER_IN, 0, column);
-	foreach(lc, texts)
-	{
-		FilterValue *value = palloc0(sizeof(FilterValue));
-
-		value->text = lfirst(lc);
-		query->where->values = lappend(query->where->values, value);
-	}
+	query->where = filter_in(0, column, texts);
 	return query;
 }
 

@@ -86,13 +86,17 @@ sub tiles
 		$seen++;
 		$at = $page->{high};
 	}
-	return $at eq '' && $seen == @pages;
+	return 1 if $at eq '' && $seen == @pages;
+	diag("from $_->{low} to $_->{high}: " . @{ $_->{rows} } . ' rows') foreach @pages;
+	return 0;
 }
+
+# Fewer values stand behind all positions that begin with them.
 sub compare
 {
 	my ($a, $b) = map { [ split /,/ ] } @_;
 	for my $i (0 .. ($#$a < $#$b ? $#$a : $#$b)) { return $a->[$i] <=> $b->[$i] if $a->[$i] != $b->[$i]; }
-	return 0;
+	return @$b <=> @$a;
 }
 sub inside
 {

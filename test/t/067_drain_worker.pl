@@ -30,12 +30,13 @@ is(sql(q{SELECT count(*) FROM landing.tranfile_export WHERE _ack = 'done'}), '7'
 # A worker that is killed in the middle: the next one sends what is owed.
 my $orders = sql(q{SELECT makini.create_drain('wms.cust_order_export', 'landing', '1 hour', options => '{"accept_loss": true}')});
 $sim->add_bulk('CustOrderExport', 500);
-$sim->arm(kind => 'delay', ms => 3000, path => 'CustOrderExport', after => 1, late => JSON::PP::true);
+$sim->arm(kind => 'delay', ms => 120_000, path => 'CustOrderExport', after => 1, late => JSON::PP::true);
 sql("SELECT makini.resume_sync($orders)");
 until_true('an acknowledgement', sub { return $sim->feed('CustOrderExport')->{T} > 0; });
 my $pid = sql("SELECT pid FROM makini._sync_run WHERE sync_id = $orders AND status = 'running'");
 kill 9, $pid;
 $sim->disarm;
+until_true('the worker to be gone', sub { return !kill(0, $pid); });
 until_true('the server to come back', sub { return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 }; });
 sql("UPDATE makini._sync SET next_run_at = now() WHERE sync_id = $orders; SELECT makini.request_sync($orders)");
 until_true('all to be acknowledged', sub { return sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack <> 'done' AND ordernumber NOT LIKE '%''%'}) eq '0'; });

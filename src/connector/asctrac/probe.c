@@ -11,14 +11,8 @@
  */
 #include "postgres.h"
 
-#include "portability/instr_time.h"
-
 #include "connector/asctrac/asctrac.h"
-
-#define STEP_OK "ok"
-#define STEP_WARNING "warning"
-#define STEP_FAILED "failed"
-#define STEP_SKIPPED "skipped"
+#include "connector/probe_step.h"
 
 /* Answers without looking at credentials or the database. */
 #define LIVENESS_PATH "/api/Values"
@@ -27,55 +21,8 @@ typedef struct Probe
 {
 	Connection	 *conn;
 	AsctracState *state;
-	List		 *steps;   /* of ProbeStep * */
-	instr_time	  started; /* of the present step */
-	bool		  failed;  /* a step that the rest builds on has failed */
+	ProbeSteps	  steps;
 } Probe;
-
-static void
-begin_step(Probe *probe)
-{
-	INSTR_TIME_SET_CURRENT(probe->started);
-}
-
-static void
-end_step(Probe *probe, const char *name, const char *status, const char *detail, const char *hint)
-{
-	ProbeStep *step = palloc0(sizeof(ProbeStep));
-	instr_time elapsed;
-
-	INSTR_TIME_SET_CURRENT(elapsed);
-	INSTR_TIME_SUBTRACT(elapsed, probe->started);
-	step->step = name;
-	step->status = status;
-	step->detail = detail;
-	step->hint = hint;
-	step->ms = INSTR_TIME_GET_MILLISEC(elapsed);
-	probe->steps = lappend(probe->steps, step);
-}
-
-static bool
-skip_step(Probe *probe, const char *name)
-{
-	begin_step(probe);
-	if (probe->failed)
-		end_step(probe, name, STEP_SKIPPED, "an earlier step has failed", NULL);
-	return probe->failed;
-}
-
-static const char *
-describe_fault(const RemoteFault *fault)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, fault->message);
-	if (fault->http_status != 0)
-		appendStringInfo(&out, " (HTTP %ld)", fault->http_status);
-	if (fault->remote_message != NULL)
-		appendStringInfo(&out, ": %s", fault->remote_message);
-	return out.data;
-}
 
 static RemoteFault *
 try_get(RemoteEndpoint *endpoint, const char *path, bool anonymous)
@@ -96,8 +43,8 @@ probe_options(Probe *probe)
 		[CREDENTIAL_SECRET] = "tokens of a token service",
 	};
 
-	begin_step(probe);
-	end_step(probe, "options", STEP_OK,
+	step_begin(&probe->steps);
+	step_end(&probe->steps, "options", STEP_OK,
 			 psprintf("%s, %s", probe->conn->endpoint.base_url,
 					  kinds[probe->conn->endpoint.credential->kind]),
 			 NULL);
@@ -109,14 +56,14 @@ probe_network(Probe *probe)
 {
 	RemoteFault *fault;
 
-	begin_step(probe);
+	step_begin(&probe->steps);
 	fault = try_get(&probe->conn->endpoint, LIVENESS_PATH, true);
-	probe->failed = fault != NULL && fault->http_status != 404 && fault->http_status != 401;
-	if (probe->failed)
-		end_step(probe, "network", STEP_FAILED, describe_fault(fault), fault->hint);
+	probe->steps.failed = fault != NULL && fault->http_status != 404 && fault->http_status != 401;
+	if (probe->steps.failed)
+		step_end(&probe->steps, "network", STEP_FAILED, step_describe_fault(fault), fault->hint);
 	else
-		end_step(probe, "network", STEP_OK, psprintf("%s answers", probe->conn->endpoint.base_url),
-				 NULL);
+		step_end(&probe->steps, "network", STEP_OK,
+				 psprintf("%s answers", probe->conn->endpoint.base_url), NULL);
 }
 
 /*
@@ -128,15 +75,15 @@ probe_stock(Probe *probe)
 {
 	RemoteFault *fault;
 
-	if (skip_step(probe, "inventory"))
+	if (step_skip(&probe->steps, "inventory"))
 		return;
 	fault = try_get(&probe->conn->endpoint,
 					"/api/InventoryAudit?aVMICustID=&aSiteID=&aItemID=makini-test-connection", false);
-	probe->failed = fault != NULL;
+	probe->steps.failed = fault != NULL;
 	if (fault != NULL)
-		end_step(probe, "inventory", STEP_FAILED, describe_fault(fault), fault->hint);
+		step_end(&probe->steps, "inventory", STEP_FAILED, step_describe_fault(fault), fault->hint);
 	else
-		end_step(probe, "inventory", STEP_OK, "the host interface reads its database",
+		step_end(&probe->steps, "inventory", STEP_OK, "the host interface reads its database",
 				 probe->conn->endpoint.credential->kind == CREDENTIAL_NONE ?
 					 "The interface takes anybody's calls. Switch its authentication on (GWInterfaceUseAuthentication)." :
 					 "Where authentication is switched off (GWInterfaceUseAuthentication) any token passes.");
@@ -147,43 +94,44 @@ probe_interactive(Probe *probe)
 {
 	RemoteFault *fault;
 
-	begin_step(probe);
+	step_begin(&probe->steps);
 	if (probe->state->interactive.base_url == NULL)
 	{
-		end_step(probe, "interactive service", STEP_SKIPPED, "rest_base_url is not set",
+		step_end(&probe->steps, "interactive service", STEP_SKIPPED, "rest_base_url is not set",
 				 "Set rest_base_url of the server for live stock, orders, docks and trailers.");
 		return;
 	}
 	fault = try_get(&probe->state->interactive,
 					"/api/InvLookup?aSkidID=&aItemID=&aLocationID=&aUserID=&aSiteID=", true);
 	if (fault != NULL)
-		end_step(probe, "interactive service", STEP_FAILED, describe_fault(fault), fault->hint);
+		step_end(&probe->steps, "interactive service", STEP_FAILED, step_describe_fault(fault),
+				 fault->hint);
 	else
-		end_step(probe, "interactive service", STEP_OK,
+		step_end(&probe->steps, "interactive service", STEP_OK,
 				 psprintf("%s answers", probe->state->interactive.base_url), NULL);
 }
 
 static void
 probe_time_zone(Probe *probe)
 {
-	begin_step(probe);
+	step_begin(&probe->steps);
 	if (probe->conn->time_zone != NULL)
-		end_step(probe, "time zone", STEP_OK,
+		step_end(&probe->steps, "time zone", STEP_OK,
 				 psprintf("dates are the local time of %s", probe->conn->time_zone), NULL);
 	else
-		end_step(probe, "time zone", STEP_WARNING, "dates come without a zone",
+		step_end(&probe->steps, "time zone", STEP_WARNING, "dates come without a zone",
 				 "Set time_zone of the server to the site's zone, and import the tables again: their dates then become timestamptz.");
 }
 
 static void
 probe_redelivery(Probe *probe)
 {
-	begin_step(probe);
+	step_begin(&probe->steps);
 	if (probe->state->redelivers)
-		end_step(probe, "feeds", STEP_OK,
+		step_end(&probe->steps, "feeds", STEP_OK,
 				 "the server says that rows handed out come again until they are acknowledged", NULL);
 	else
-		end_step(probe, "feeds", STEP_WARNING, "rows that a broken connection loses are lost",
+		step_end(&probe->steps, "feeds", STEP_WARNING, "rows that a broken connection loses are lost",
 				 "Have GWAPIIncludeProcessingStatus set to T in ASCTrac, then set redelivers of the server to true.");
 }
 
@@ -205,5 +153,5 @@ asctrac_probe(Connection *conn)
 	probe_interactive(&probe);
 	probe_time_zone(&probe);
 	probe_redelivery(&probe);
-	return probe.steps;
+	return probe.steps.done;
 }

@@ -17,6 +17,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "connector/filter.h"
 #include "connector/netsuite/netsuite.h"
 
 static Timestamp
@@ -35,16 +36,12 @@ to_second(Timestamp ts, bool up)
 }
 
 static char *
-moment_text(Timestamp ts)
+moment_text(Timestamp second)
 {
-	struct pg_tm tm;
-	fsec_t		 fsec;
+	char *text = filter_moment(second);
 
-	if (timestamp2tm(ts, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
-					tm.tm_min, tm.tm_sec);
+	*strchr(text, '.') = '\0';
+	return text;
 }
 
 /*

@@ -16,10 +16,10 @@
 #include <math.h>
 #include <openssl/crypto.h>
 
-#include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
 #include "connector/netsuite/netsuite.h"
+#include "connector/probe_step.h"
 #include "remote/jwt.h"
 
 #define SERVER_TIME_PATH "/services/rest/system/v1/serverTime"
@@ -30,86 +30,17 @@
 #define SKEW_WARNING 60 /* seconds */
 #define SKEW_FAILURE 240
 
-#define STEP_OK "ok"
-#define STEP_WARNING "warning"
-#define STEP_FAILED "failed"
-#define STEP_SKIPPED "skipped"
-
 /* Tables to try a query with, the ones that most roles may read first. */
 static const char *const sample_tables[] = {"currency", "item", "customer", "transaction"};
 
 typedef struct Probe
 {
-	Connection	conn;		 /* a copy: one retry, and answers judged by the step */
-	List	   *steps;		 /* of ProbeStep * */
-	instr_time	started;	 /* of the present step */
-	bool		failed;		 /* a step that the rest builds on has failed */
+	Connection	conn; /* a copy: one retry, and answers judged by the step */
+	ProbeSteps	steps;
 	TimestampTz remote_time; /* 0: not known */
 	TimestampTz local_time;	 /* at the same moment */
 	const char *table;		 /* one that could be read, or NULL */
 } Probe;
-
-/* ---------------------------------------------------------------------
- * Steps
- * ---------------------------------------------------------------------
- */
-
-static void
-begin_step(Probe *probe)
-{
-	INSTR_TIME_SET_CURRENT(probe->started);
-}
-
-static void
-end_step(Probe *probe, const char *name, const char *status, const char *detail, const char *hint)
-{
-	ProbeStep *step = palloc0(sizeof(ProbeStep));
-	instr_time elapsed;
-
-	INSTR_TIME_SET_CURRENT(elapsed);
-	INSTR_TIME_SUBTRACT(elapsed, probe->started);
-	step->step = name;
-	step->status = status;
-	step->detail = detail;
-	step->hint = hint;
-	step->ms = INSTR_TIME_GET_MILLISEC(elapsed);
-	probe->steps = lappend(probe->steps, step);
-}
-
-/* True, having noted it, when an earlier failure leaves nothing to try. */
-static bool
-skip_step(Probe *probe, const char *name)
-{
-	begin_step(probe);
-	if (probe->failed)
-		end_step(probe, name, STEP_SKIPPED, "an earlier step failed", NULL);
-	return probe->failed;
-}
-
-static char *
-describe_fault(const RemoteFault *fault)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, fault->message);
-	if (fault->http_status > 0)
-		appendStringInfo(&out, "; HTTP %ld", fault->http_status);
-	if (fault->remote_code)
-		appendStringInfo(&out, " %s", fault->remote_code);
-	if (fault->remote_message)
-		appendStringInfo(&out, ": %s", fault->remote_message);
-	if (fault->operation_id)
-		appendStringInfo(&out, " (operation id %s)", fault->operation_id);
-	return out.data;
-}
-
-static void
-fail_step(Probe *probe, const char *name, const RemoteFault *fault)
-{
-	end_step(probe, name, STEP_FAILED, describe_fault(fault), fault->hint);
-	probe->failed = true;
-}
 
 /* ---------------------------------------------------------------------
  * What can be looked at without the network
@@ -121,8 +52,8 @@ probe_options(Probe *probe)
 {
 	const RemoteEndpoint *endpoint = &probe->conn.endpoint;
 
-	begin_step(probe);
-	end_step(probe, "options", STEP_OK,
+	step_begin(&probe->steps);
+	step_end(&probe->steps, "options", STEP_OK,
 			 psprintf("account %s at %s", endpoint->account, endpoint->base_url), NULL);
 }
 
@@ -165,24 +96,24 @@ probe_key(Probe *probe)
 	KeyInfo			  info;
 	char			  err[256];
 
-	begin_step(probe);
+	step_begin(&probe->steps);
 	if (credential->kind != CREDENTIAL_ASSERTION)
 	{
-		end_step(probe, "key", STEP_SKIPPED, "token-based authentication uses no key",
+		step_end(&probe->steps, "key", STEP_SKIPPED, "token-based authentication uses no key",
 				 "NetSuite ends token-based authentication; move to client_id, certificate_id and private_key.");
 		return;
 	}
 	if (jwt_describe_key(credential->private_key, credential->key_passphrase, &info, err, sizeof(err)) &&
 		can_sign(credential, err, sizeof(err)))
 	{
-		end_step(probe, "key", STEP_OK,
+		step_end(&probe->steps, "key", STEP_OK,
 				 describe_key(&info, credential->algorithm ? credential->algorithm : info.algorithm),
 				 NULL);
 		return;
 	}
-	end_step(probe, "key", STEP_FAILED, pstrdup(err),
+	step_end(&probe->steps, "key", STEP_FAILED, pstrdup(err),
 			 "NetSuite takes RSA keys of 3072 or 4096 bits and EC keys on P-256, P-384 and P-521; makini.create_key() makes one.");
-	probe->failed = true;
+	probe->steps.failed = true;
 }
 
 static void
@@ -195,14 +126,14 @@ judge_expiry(Probe *probe, TimestampTz expires_at)
 
 	if (expires_at <= GetCurrentTimestamp())
 	{
-		end_step(probe, "certificate", STEP_FAILED,
+		step_end(&probe->steps, "certificate", STEP_FAILED,
 				 psprintf("expired at %s", timestamptz_to_str(expires_at)), hint);
-		probe->failed = true;
+		probe->steps.failed = true;
 	}
 	else if (days < EXPIRY_WARNING_DAYS)
-		end_step(probe, "certificate", STEP_WARNING, detail, hint);
+		step_end(&probe->steps, "certificate", STEP_WARNING, detail, hint);
 	else
-		end_step(probe, "certificate", STEP_OK, detail, NULL);
+		step_end(&probe->steps, "certificate", STEP_OK, detail, NULL);
 }
 
 static void
@@ -211,23 +142,24 @@ probe_certificate(Probe *probe)
 	const Credential *credential = probe->conn.endpoint.credential;
 	char			  err[256];
 
-	if (skip_step(probe, "certificate"))
+	if (step_skip(&probe->steps, "certificate"))
 		return;
 	if (credential->kind != CREDENTIAL_ASSERTION)
-		end_step(probe, "certificate", STEP_SKIPPED,
+		step_end(&probe->steps, "certificate", STEP_SKIPPED,
 				 "token-based authentication uses no certificate", NULL);
 	else if (credential->certificate &&
 			 !key_matches_certificate(credential->private_key, credential->key_passphrase,
 									  credential->certificate, err, sizeof(err)))
 	{
-		end_step(probe, "certificate", STEP_FAILED, pstrdup(err),
+		step_end(&probe->steps, "certificate", STEP_FAILED, pstrdup(err),
 				 "Give the private key that the certificate was made with, or the certificate that was made from this key.");
-		probe->failed = true;
+		probe->steps.failed = true;
 	}
 	else if (credential->expires_at != 0)
 		judge_expiry(probe, credential->expires_at);
 	else
-		end_step(probe, "certificate", STEP_SKIPPED, "no certificate is given, so its end is not known",
+		step_end(&probe->steps, "certificate", STEP_SKIPPED,
+				 "no certificate is given, so its end is not known",
 				 "Add the option certificate or certificate_file to the user mapping: makini then warns before it expires.");
 }
 
@@ -296,18 +228,18 @@ probe_network(Probe *probe)
 	RemoteCall	*call;
 	RemoteFault *fault;
 
-	if (skip_step(probe, "network"))
+	if (step_skip(&probe->steps, "network"))
 		return;
 	probe->conn.endpoint.classify = classify_reached;
 	call = start_get(probe, SERVER_TIME_PATH, true);
 	fault = remote_call_fault(call);
 	if (fault)
-		fail_step(probe, "network", fault);
+		step_fail(&probe->steps, "network", fault);
 	else
 	{
 		note_clock(probe, remote_call_result(call), sent);
-		end_step(probe, "network", STEP_OK, psprintf("%s answers", probe->conn.endpoint.base_url),
-				 NULL);
+		step_end(&probe->steps, "network", STEP_OK,
+				 psprintf("%s answers", probe->conn.endpoint.base_url), NULL);
 	}
 	remote_call_free(call);
 	probe->conn.endpoint.classify = netsuite_classify;
@@ -319,11 +251,11 @@ probe_clock(Probe *probe)
 	double skew;
 	char  *detail;
 
-	if (skip_step(probe, "clock"))
+	if (step_skip(&probe->steps, "clock"))
 		return;
 	if (probe->remote_time == 0)
 	{
-		end_step(probe, "clock", STEP_SKIPPED, "NetSuite did not say what time it is", NULL);
+		step_end(&probe->steps, "clock", STEP_SKIPPED, "NetSuite did not say what time it is", NULL);
 		return;
 	}
 	skew = (double) (probe->local_time - probe->remote_time) / USECS_PER_SEC;
@@ -331,15 +263,15 @@ probe_clock(Probe *probe)
 					  skew < 0 ? "behind" : "ahead of");
 	if (fabs(skew) > SKEW_FAILURE)
 	{
-		end_step(probe, "clock", STEP_FAILED, detail,
+		step_end(&probe->steps, "clock", STEP_FAILED, detail,
 				 "Signed assertions are valid for five minutes: set the clock, best with NTP.");
-		probe->failed = true;
+		probe->steps.failed = true;
 	}
 	else if (fabs(skew) > SKEW_WARNING)
-		end_step(probe, "clock", STEP_WARNING, detail,
+		step_end(&probe->steps, "clock", STEP_WARNING, detail,
 				 "Beyond five minutes NetSuite refuses every token request: set the clock, best with NTP.");
 	else
-		end_step(probe, "clock", STEP_OK, detail, NULL);
+		step_end(&probe->steps, "clock", STEP_OK, detail, NULL);
 }
 
 /* ---------------------------------------------------------------------
@@ -366,15 +298,15 @@ probe_token(Probe *probe)
 	RemoteCall	*call;
 	RemoteFault *fault;
 
-	if (skip_step(probe, "token"))
+	if (step_skip(&probe->steps, "token"))
 		return;
 	probe->conn.endpoint.classify = classify_authenticated;
 	call = start_get(probe, SERVER_TIME_PATH, false);
 	fault = remote_call_fault(call);
 	if (fault)
-		fail_step(probe, "token", fault);
+		step_fail(&probe->steps, "token", fault);
 	else
-		end_step(probe, "token", STEP_OK,
+		step_end(&probe->steps, "token", STEP_OK,
 				 tba ? "NetSuite accepts the signature" : "NetSuite gave a token and accepts it",
 				 NULL);
 	remote_call_free(call);
@@ -393,7 +325,7 @@ probe_query(Probe *probe)
 {
 	RemoteFault *fault = NULL;
 
-	if (skip_step(probe, "query"))
+	if (step_skip(&probe->steps, "query"))
 		return;
 	for (int i = 0; i < (int) lengthof(sample_tables) && !probe->table; i++)
 	{
@@ -406,9 +338,10 @@ probe_query(Probe *probe)
 			break;
 	}
 	if (probe->table)
-		end_step(probe, "query", STEP_OK, psprintf("SuiteQL reads table %s", probe->table), NULL);
+		step_end(&probe->steps, "query", STEP_OK, psprintf("SuiteQL reads table %s", probe->table),
+				 NULL);
 	else
-		fail_step(probe, "query", fault);
+		step_fail(&probe->steps, "query", fault);
 }
 
 static void
@@ -417,11 +350,11 @@ probe_time_zone(Probe *probe)
 	const char	*zone = probe->conn.time_zone;
 	RemoteFault *fault;
 
-	if (skip_step(probe, "time zone"))
+	if (step_skip(&probe->steps, "time zone"))
 		return;
 	if (zone)
 	{
-		end_step(probe, "time zone", STEP_OK,
+		step_end(&probe->steps, "time zone", STEP_OK,
 				 psprintf("timestamps are read as local time of %s", zone), NULL);
 		return;
 	}
@@ -430,10 +363,10 @@ probe_time_zone(Probe *probe)
 					  psprintf("SELECT TO_CHAR(SYS_EXTRACT_UTC(t.lastmodifieddate), 'YYYY-MM-DD HH24:MI:SS') AS p1 FROM %s t FETCH FIRST 1 ROWS ONLY",
 							   probe->table));
 	if (fault)
-		end_step(probe, "time zone", STEP_FAILED, describe_fault(fault),
+		step_end(&probe->steps, "time zone", STEP_FAILED, step_describe_fault(fault),
 				 "This account refuses to give timestamps in UTC: set the option time_zone of the server to the account's time zone.");
 	else
-		end_step(probe, "time zone", STEP_OK, "timestamps are read in UTC", NULL);
+		step_end(&probe->steps, "time zone", STEP_OK, "timestamps are read in UTC", NULL);
 }
 
 static void
@@ -441,14 +374,14 @@ probe_deleted_records(Probe *probe)
 {
 	RemoteFault *fault;
 
-	if (skip_step(probe, "deleted records"))
+	if (step_skip(&probe->steps, "deleted records"))
 		return;
 	fault = try_statement(probe, "SELECT t.recordid FROM deletedrecord t FETCH FIRST 1 ROWS ONLY");
 	if (fault)
-		end_step(probe, "deleted records", STEP_WARNING, describe_fault(fault),
+		step_end(&probe->steps, "deleted records", STEP_WARNING, step_describe_fault(fault),
 				 "Give the role the permission Deleted Records; without it syncs cannot see what was deleted.");
 	else
-		end_step(probe, "deleted records", STEP_OK, "deletions can be read", NULL);
+		step_end(&probe->steps, "deleted records", STEP_OK, "deletions can be read", NULL);
 }
 
 /* A whole number of an object, -1 when it has none. */
@@ -473,17 +406,18 @@ judge_limits(Probe *probe, const RemoteResponse *response)
 	json_decref(root);
 	if (limit <= 0)
 	{
-		end_step(probe, "concurrency", STEP_SKIPPED, "NetSuite did not say what the limit is", NULL);
+		step_end(&probe->steps, "concurrency", STEP_SKIPPED,
+				 "NetSuite did not say what the limit is", NULL);
 		return;
 	}
 	detail = psprintf("limit of the %s is %lld, makini uses up to %d",
 					  integration > 0 ? "integration" : "account", (long long) limit, used);
 	if (used > limit)
-		end_step(probe, "concurrency", STEP_WARNING, detail,
+		step_end(&probe->steps, "concurrency", STEP_WARNING, detail,
 				 psprintf("Set max_concurrency of the server to %lld or less: all integrations share the limit.",
 						  (long long) limit));
 	else
-		end_step(probe, "concurrency", STEP_OK, detail, NULL);
+		step_end(&probe->steps, "concurrency", STEP_OK, detail, NULL);
 }
 
 static void
@@ -492,13 +426,13 @@ probe_concurrency(Probe *probe)
 	RemoteCall	*call;
 	RemoteFault *fault;
 
-	if (skip_step(probe, "concurrency"))
+	if (step_skip(&probe->steps, "concurrency"))
 		return;
 	probe->conn.endpoint.recorded = false; /* being no administrator is no failure */
 	call = start_get(probe, GOVERNANCE_PATH, false);
 	fault = remote_call_fault(call);
 	if (fault)
-		end_step(probe, "concurrency", STEP_SKIPPED,
+		step_end(&probe->steps, "concurrency", STEP_SKIPPED,
 				 psprintf("the limit is shown to administrators only; makini uses up to %d",
 						  probe->conn.endpoint.max_concurrency),
 				 "See Setup > Integration > Integration Governance, and keep max_concurrency of the server below the limit.");
@@ -528,5 +462,5 @@ netsuite_probe(Connection *conn)
 	probe_time_zone(probe);
 	probe_deleted_records(probe);
 	probe_concurrency(probe);
-	return probe->steps;
+	return probe->steps.done;
 }
