@@ -25,7 +25,9 @@ private_execute(const char *statement, int nargs, const Oid *types, const Datum 
 	SPI_connect();
 	if (SPI_execute_with_args(statement, nargs, unconstify(Oid *, types),
 							  unconstify(Datum *, values), nulls, false, 0) < 0)
-		elog(ERROR, "could not run a statement: %s", SPI_result_code_string(SPI_result));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not run \"%s\": %s", statement, SPI_result_code_string(SPI_result))));
 	met = SPI_processed;
 	SPI_finish();
 	makini_rights_restore(&saved);

@@ -237,19 +237,20 @@ reason_of(const HealthFacts *failure)
 void
 connection_tell(const StateOwner *owner, ConnectionChange *change, const HealthFacts *failure)
 {
-	EventError error = {0};
+	EventError *error;
 
 	change->connection = owner->connection;
 	change->server = owner->server;
 	change->owner = owner->owner;
 	if (failure != NULL && failure->last_error[0] != '\0')
 	{
-		error.code = pstrdup(unpack_sql_state(failure->sqlstate));
-		error.message = remote_presentable(failure->last_error);
-		error.http_status = failure->http_status;
-		error.hint = failure->hint[0] == '\0' ? NULL : remote_presentable(failure->hint);
-		error.retryable = change->role == NULL;
-		change->error = &error;
+		error = palloc0(sizeof(EventError));
+		error->code = pstrdup(unpack_sql_state(failure->sqlstate));
+		error->message = remote_presentable(failure->last_error);
+		error->http_status = failure->http_status;
+		error->hint = failure->hint[0] == '\0' ? NULL : remote_presentable(failure->hint);
+		error->retryable = change->role == NULL;
+		change->error = error;
 		change->reason = reason_of(failure);
 	}
 	event_connection_change(change);
