@@ -65,7 +65,7 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'drained'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND a.attname LIKE '\_%'
 ORDER BY c.relname, a.attnum;
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'drained' ORDER BY indexname;
-SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'drained.cust_order_export'::regclass ORDER BY conname;
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'drained.cust_order_export'::regclass AND contype <> 'n' ORDER BY conname;
 
 -- once only
 SELECT * FROM refused_drain($$'drain.cust_order_export', 'elsewhere', options => '{"accept_loss": true}'$$);
