@@ -114,17 +114,27 @@ guard_address_is_private(const struct sockaddr *address)
 	return true;
 }
 
-bool
-guard_text_is_private(const char *address)
+void
+guard_parse_address(const char *text, struct sockaddr_storage *address)
 {
-	struct in_addr	in;
-	struct in6_addr in6;
+	struct sockaddr_in	in = {.sin_family = AF_INET};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 
-	if (inet_pton(AF_INET, address, &in) == 1)
-		return private4(ntohl(in.s_addr));
-	if (inet_pton(AF_INET6, address, &in6) == 1)
-		return private6(in6.s6_addr);
-	return true;
+	memset(address, 0, sizeof(*address));
+	address->ss_family = AF_UNSPEC;
+	if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
+		memcpy(address, &in, sizeof(in));
+	else if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1)
+		memcpy(address, &in6, sizeof(in6));
+}
+
+bool
+guard_text_is_private(const char *text)
+{
+	struct sockaddr_storage address;
+
+	guard_parse_address(text, &address);
+	return guard_address_is_private((struct sockaddr *) &address);
 }
 
 void

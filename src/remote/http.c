@@ -3,10 +3,9 @@
  * http.c
  *		One HTTP transfer: from a request to an answer or to what went wrong.
  *
- * Everything that libcurl is told stands in set_options(); everything it gives
- * back comes through four callbacks, which hold the caps of an answer while it
- * streams and note why they stopped it.  A transfer is malloc'd: libcurl may
- * write into it at any moment until it is removed from the reactor.
+ * Everything that libcurl is told stands in easy.c and set_options(); everything
+ * it gives back comes through callbacks, which hold the caps of an answer while it
+ * streams and note why they stopped it.
  *
  * What an answer means is not known here, nor when to send again.
  *
@@ -21,33 +20,19 @@
 #include "utils/timestamp.h"
 
 #include "makini.h"
-#include "remote/guard.h"
+#include "remote/easy.h"
 #include "remote/http.h"
-#include "remote/reactor.h"
 #include "remote/retry.h"
 #include "remote/url.h"
 
 #define MAX_BODY (64 * 1024 * 1024)
 #define MAX_INFLATION 200
 #define INFLATION_FREE (8 * 1024 * 1024) /* below this any ratio will do */
-#define MAX_HEADER_BYTES (64 * 1024)
-#define MAX_HEADERS 200
 #define RECEIVE_BUFFER (512 * 1024L)
 #define FIRST_BODY (64 * 1024)
 #define MAX_IDLE_BUFFERS 4
 #define MAX_IDLE_BUFFER (4 * 1024 * 1024) /* larger ones are not kept */
 #define STREAM_WINDOW (1024 * 1024)		  /* of a streamed body, waiting to be taken */
-
-/* Why a callback stopped the transfer. */
-typedef enum HttpStop
-{
-	STOP_NONE,
-	STOP_PRIVATE, /* the address guard */
-	STOP_BODY,
-	STOP_INFLATION,
-	STOP_HEADERS,
-	STOP_MEMORY
-} HttpStop;
 
 typedef struct Buffer
 {
@@ -58,29 +43,22 @@ typedef struct Buffer
 
 struct HttpTransfer
 {
-	ReactorJob		   job;		/* must be first */
-	struct curl_slist *headers; /* may hold secrets */
-	HttpTarget		   target;
-	const char		  *url;
-	Buffer			   body;
-	bool			   streamed;  /* a good answer's body is taken while it comes */
-	bool			   streaming; /* and this is one */
-	bool			   paused;	  /* until some of it was taken */
-	Buffer			   taken;	  /* streamed: what was taken last */
-	size_t			   received;  /* streamed: all of the body so far */
-	size_t			   header_bytes;
-	int				   header_count;
-	HttpStop		   stop;
-	bool			   refused_http; /* plain http without permission: never begun */
-	bool			   connected;	 /* the request may have been sent */
-	HttpFacts		   facts;
-	char			   address[64]; /* what the guard refused */
-	char			   error[CURL_ERROR_SIZE];
-	char			  *content_type;
-	char			  *location;
-	char			  *retry_after;
-	char			  *operation_id;
-	char			  *date;
+	Easy		easy; /* must be first */
+	HttpTarget	target;
+	const char *url;
+	Buffer		body;
+	bool		streamed;	  /* a good answer's body is taken while it comes */
+	bool		streaming;	  /* and this is one */
+	bool		paused;		  /* until some of it was taken */
+	Buffer		taken;		  /* streamed: what was taken last */
+	size_t		received;	  /* streamed: all of the body so far */
+	bool		refused_http; /* plain http without permission: never begun */
+	HttpFacts	facts;
+	char	   *content_type;
+	char	   *location;
+	char	   *retry_after;
+	char	   *operation_id;
+	char	   *date;
 };
 
 /* Buffers of finished transfers, for the next ones. */
@@ -146,7 +124,7 @@ is_streaming(HttpTransfer *transfer)
 
 	if (transfer->streamed && !transfer->streaming)
 	{
-		curl_easy_getinfo(transfer->job.easy, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(transfer->easy.job.handle, CURLINFO_RESPONSE_CODE, &status);
 		transfer->streaming = status >= 200 && status < 300;
 	}
 	return transfer->streaming;
@@ -159,7 +137,7 @@ inflates_too_much(HttpTransfer *transfer, size_t len)
 
 	if (len <= INFLATION_FREE)
 		return false;
-	curl_easy_getinfo(transfer->job.easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	curl_easy_getinfo(transfer->easy.job.handle, CURLINFO_SIZE_DOWNLOAD_T, &received);
 	return (curl_off_t) len > MAX_INFLATION * received;
 }
 
@@ -176,18 +154,18 @@ on_body(char *data, size_t one, size_t len, void *arg)
 	}
 	if (!transfer->streaming && body->len + len > MAX_BODY)
 	{
-		transfer->stop = STOP_BODY;
+		transfer->easy.stop = EASY_STOP_BODY;
 		return 0;
 	}
 	if (inflates_too_much(transfer, transfer->received + len))
 	{
-		transfer->stop = STOP_INFLATION;
+		transfer->easy.stop = EASY_STOP_INFLATION;
 		return 0;
 	}
 	transfer->received += len;
 	if (!buffer_append(body, data, len))
 	{
-		transfer->stop = STOP_MEMORY;
+		transfer->easy.stop = EASY_STOP_MEMORY;
 		return 0;
 	}
 	return len;
@@ -197,18 +175,13 @@ on_body(char *data, size_t one, size_t len, void *arg)
 static void
 keep_header(const char *line, size_t len, const char *name, char **value)
 {
-	size_t name_len = strlen(name);
+	size_t		value_len;
+	const char *found = easy_header_value(line, len, name, &value_len);
 
-	if (len <= name_len || line[name_len] != ':' || pg_strncasecmp(line, name, name_len) != 0)
+	if (found == NULL)
 		return;
-	line += name_len + 1;
-	len -= name_len + 1;
-	while (len > 0 && (*line == ' ' || *line == '\t'))
-		line++, len--;
-	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
-		len--;
 	free(*value);
-	*value = strndup(line, len);
+	*value = strndup(found, value_len);
 }
 
 static size_t
@@ -216,57 +189,14 @@ on_header(char *line, size_t one, size_t len, void *arg)
 {
 	HttpTransfer *transfer = arg;
 
-	transfer->header_bytes += len;
-	transfer->header_count++;
-	if (transfer->header_bytes > MAX_HEADER_BYTES || transfer->header_count > MAX_HEADERS)
-	{
-		transfer->stop = STOP_HEADERS;
+	if (!easy_count_header(&transfer->easy, len))
 		return 0;
-	}
 	keep_header(line, len, "content-type", &transfer->content_type);
 	keep_header(line, len, "location", &transfer->location);
 	keep_header(line, len, "retry-after", &transfer->retry_after);
 	keep_header(line, len, "x-n-operationid", &transfer->operation_id);
 	keep_header(line, len, "date", &transfer->date);
 	return len;
-}
-
-/* A socket is opened for the address a name turned out to have: here the guard stands. */
-static curl_socket_t
-on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	HttpTransfer *transfer = arg;
-
-	/* behind a proxy this is the proxy's address, which a superuser chose */
-	if (!transfer->target.allow_private && transfer->target.proxy == NULL &&
-		guard_address_is_private(&address->addr))
-	{
-		transfer->stop = STOP_PRIVATE;
-		guard_format_address(&address->addr, transfer->address, sizeof(transfer->address));
-		return CURL_SOCKET_BAD;
-	}
-	return reactor_open_socket(address);
-}
-
-/* A connection is about to be used, perhaps one that another server's transfer opened. */
-static int
-on_ready(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
-{
-	HttpTransfer *transfer = arg;
-
-	if (!transfer->target.allow_private && transfer->target.proxy == NULL &&
-		guard_text_is_private(remote_ip))
-	{
-		transfer->stop = STOP_PRIVATE;
-		strlcpy(transfer->address, remote_ip, sizeof(transfer->address));
-		return CURL_PREREQFUNC_ABORT;
-	}
-
-	/* a name may have private addresses beside the public one that answered */
-	if (transfer->stop == STOP_PRIVATE)
-		transfer->stop = STOP_NONE;
-	transfer->connected = true;
-	return CURL_PREREQFUNC_OK;
 }
 
 /* ---- starting ---- */
@@ -283,27 +213,16 @@ http_header_is_clean(const char *text)
 }
 
 static bool
-add_header(HttpTransfer *transfer, const char *header)
-{
-	struct curl_slist *longer = curl_slist_append(transfer->headers, header);
-
-	if (longer == NULL)
-		return false;
-	transfer->headers = longer;
-	return true;
-}
-
-static bool
 add_headers(HttpTransfer *transfer, const RemoteRequest *request, const char *authorization)
 {
 	ListCell *cell;
 
 	/* never wait for a "100 Continue" */
-	if (!add_header(transfer, "Expect:"))
+	if (!easy_add_header(&transfer->easy, "Expect:"))
 		return false;
 	foreach(cell, request->headers)
 	{
-		if (!add_header(transfer, lfirst(cell)))
+		if (!easy_add_header(&transfer->easy, lfirst(cell)))
 			return false;
 	}
 	if (authorization != NULL)
@@ -315,7 +234,7 @@ add_headers(HttpTransfer *transfer, const RemoteRequest *request, const char *au
 		if (header == NULL)
 			return false;
 		snprintf(header, len, "Authorization: %s", authorization);
-		added = add_header(transfer, header);
+		added = easy_add_header(&transfer->easy, header);
 		explicit_bzero(header, len);
 		free(header);
 		return added;
@@ -324,31 +243,22 @@ add_headers(HttpTransfer *transfer, const RemoteRequest *request, const char *au
 }
 
 static void
-wipe_headers(HttpTransfer *transfer)
-{
-	for (struct curl_slist *h = transfer->headers; h != NULL; h = h->next)
-		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
-}
-
-static void
-set_method(CURL *easy, const RemoteRequest *request)
+set_method(CURL *handle, const RemoteRequest *request)
 {
 	if (strcmp(request->method, "HEAD") == 0)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
 	else if (strcmp(request->method, "GET") != 0 || request->body != NULL)
 	{
 		bool bare = request->body == NULL && strcmp(request->method, "POST") != 0;
 
 		if (!bare)
 		{
-			curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+			curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
 							 (curl_off_t) (request->body != NULL ? request->body_len : 0));
-			curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
+			curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
 		}
 		if (strcmp(request->method, "POST") != 0)
-			curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+			curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request->method);
 	}
 
 	/*
@@ -357,81 +267,47 @@ set_method(CURL *easy, const RemoteRequest *request)
 	 * connection of its own.
 	 */
 	if (!request->repeatable)
-		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 static void
-set_connection(CURL *easy, const HttpTarget *target)
+set_connection(CURL *handle, const HttpTarget *target)
 {
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, target->allow_http ? "http,https" : "https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (target->ca_file != NULL)
-	{
-		curl_easy_setopt(easy, CURLOPT_CAINFO, target->ca_file);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	}
-
-	/* an empty text keeps libcurl from looking at the environment */
-	curl_easy_setopt(easy, CURLOPT_PROXY, target->proxy != NULL ? target->proxy : "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) target->connect_timeout);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+	if (target->proxy != NULL)
+		curl_easy_setopt(handle, CURLOPT_PROXY, target->proxy);
+	curl_easy_setopt(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, (long) target->connect_timeout);
+	curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS,
 					 (long) target->connect_timeout + (long) target->request_timeout);
 	if (reactor_is_stale())
 	{
-		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+		curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, 1L);
 	}
-}
-
-static void
-set_callbacks(CURL *easy, HttpTransfer *transfer)
-{
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, reactor_close_socket);
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 }
 
 static void
 set_options(HttpTransfer *transfer, const RemoteRequest *request)
 {
-	CURL *easy = transfer->job.easy;
+	CURL			 *handle = transfer->easy.job.handle;
+	const HttpTarget *target = &transfer->target;
 
-	curl_easy_setopt(easy, CURLOPT_URL, request->url);
-	set_method(easy, request);
-	set_connection(easy, &transfer->target);
-	set_callbacks(easy, transfer);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, MAKINI_USER_AGENT);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
+	easy_prepare(&transfer->easy, on_body, on_header);
+	easy_set_http(&transfer->easy, request->url, target->allow_http, target->ca_file);
+	set_method(handle, request);
+	set_connection(handle, target);
+	curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "gzip");
+	curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 	if (!transfer->streamed)
 	{
-		curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_BODY);
+		curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) MAX_BODY);
 		return;
 	}
 
 	/* Who takes the body may take its time; who sends it may not. */
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 0L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-					 (long) (transfer->target.request_timeout + 999) / 1000);
+	curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, 0L);
+	curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, (long) (target->request_timeout + 999) / 1000);
 }
 
 HttpTransfer *
@@ -445,16 +321,19 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 	transfer->url = request->url;
 	transfer->streamed = request->streamed;
 
+	/* behind a proxy the address is the proxy's, which a superuser chose */
+	transfer->easy.guarded = !target->allow_private && target->proxy == NULL;
+
 	if (!target->allow_http && pg_strncasecmp(request->url, "https://", 8) != 0)
 	{
 		transfer->refused_http = true;
-		transfer->job.done = true;
-		transfer->job.result = CURLE_UNSUPPORTED_PROTOCOL;
+		transfer->easy.job.done = true;
+		transfer->easy.job.result = CURLE_UNSUPPORTED_PROTOCOL;
 		return transfer;
 	}
 
-	transfer->job.easy = reactor_take_handle();
-	if (transfer->job.easy == NULL || !buffer_take(&transfer->body) ||
+	transfer->easy.job.handle = reactor_take_handle();
+	if (transfer->easy.job.handle == NULL || !buffer_take(&transfer->body) ||
 		(transfer->streamed && !buffer_take(&transfer->taken)) ||
 		!add_headers(transfer, request, authorization))
 	{
@@ -462,7 +341,7 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 		return NULL;
 	}
 	set_options(transfer, request);
-	if (!reactor_add(&transfer->job))
+	if (!reactor_add(&transfer->easy.job))
 	{
 		http_free(transfer);
 		return NULL;
@@ -476,20 +355,20 @@ http_start(const HttpTarget *target, const RemoteRequest *request, const char *a
 static void
 settle(HttpTransfer *transfer)
 {
-	CURL	  *easy = transfer->job.easy;
+	CURL	  *handle = transfer->easy.job.handle;
 	curl_off_t bytes = 0;
 	curl_off_t elapsed = 0;
 
-	if (easy == NULL)
+	if (handle == NULL)
 		return;
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->facts.status);
-	curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
-	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &elapsed);
+	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &transfer->facts.status);
+	curl_easy_getinfo(handle, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
+	curl_easy_getinfo(handle, CURLINFO_TOTAL_TIME_T, &elapsed);
 	transfer->facts.bytes = bytes;
 	transfer->facts.elapsed_us = elapsed;
-	reactor_give_handle(easy);
-	transfer->job.easy = NULL;
-	wipe_headers(transfer);
+	easy_release(&transfer->easy);
+	if (transfer->easy.job.result == CURLE_FILESIZE_EXCEEDED)
+		transfer->easy.stop = EASY_STOP_BODY;
 	if (transfer->body.data != NULL)
 		transfer->body.data[transfer->body.len] = '\0';
 }
@@ -497,7 +376,7 @@ settle(HttpTransfer *transfer)
 bool
 http_done(HttpTransfer *transfer)
 {
-	if (!transfer->job.done)
+	if (!transfer->easy.job.done)
 		return false;
 	settle(transfer);
 	return true;
@@ -506,9 +385,9 @@ http_done(HttpTransfer *transfer)
 void
 http_free(HttpTransfer *transfer)
 {
-	reactor_remove(&transfer->job);
+	reactor_remove(&transfer->easy.job);
 	settle(transfer);
-	wipe_headers(transfer);
+	easy_release(&transfer->easy);
 	buffer_give(&transfer->body);
 	buffer_give(&transfer->taken);
 	free(transfer->content_type);
@@ -539,41 +418,41 @@ hint_alter_server(const HttpTransfer *transfer, const char *option)
 					quote_identifier(transfer->target.server_name), option);
 }
 
-static bool
+static void
 explain_stop(const HttpTransfer *transfer, RemoteFault *fault)
 {
-	switch (transfer->stop)
+	switch (transfer->easy.stop)
 	{
-		case STOP_NONE:
-			return false;
-		case STOP_PRIVATE:
+		case EASY_STOP_NONE:
+		case EASY_STOP_ENOUGH:
+			break;
+		case EASY_STOP_PRIVATE:
 			fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 			fault->message = psprintf("host \"%s\" has the address %s, which is not a public one",
-									  host_of(transfer->url), transfer->address);
+									  host_of(transfer->url), transfer->easy.address);
 			fault->hint = hint_alter_server(transfer, "allow_private");
 			break;
-		case STOP_BODY:
+		case EASY_STOP_BODY:
 			fault->message = psprintf("the answer of \"%s\" is larger than %d MB",
 									  host_of(transfer->url), MAX_BODY / 1024 / 1024);
 			fault->hint = "Ask for fewer rows or columns at once.";
 			break;
-		case STOP_INFLATION:
+		case EASY_STOP_INFLATION:
 			fault->message = psprintf("the answer of \"%s\" inflates to more than %d times its size",
 									  host_of(transfer->url), MAX_INFLATION);
 			fault->hint = "An answer compressed that much is taken for an attack or a defect of a "
 						  "proxy in between.";
 			break;
-		case STOP_HEADERS:
+		case EASY_STOP_HEADERS:
 			fault->message = psprintf("the answer of \"%s\" has too many or too large headers",
 									  host_of(transfer->url));
 			fault->hint = "Look for a proxy in between that adds them.";
 			break;
-		case STOP_MEMORY:
+		case EASY_STOP_MEMORY:
 			fault->sqlstate = ERRCODE_OUT_OF_MEMORY;
 			fault->message = "out of memory";
 			break;
 	}
-	return true;
 }
 
 static void
@@ -582,7 +461,7 @@ explain_tls(const HttpTransfer *transfer, RemoteFault *fault)
 	fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 	fault->message =
 		psprintf("could not establish a TLS connection to \"%s\"", host_of(transfer->url));
-	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error) : NULL;
+	fault->remote_message = transfer->easy.error[0] != '\0' ? pstrdup(transfer->easy.error) : NULL;
 	fault->hint = "If the certificate is signed by an authority of your own, name its certificate "
 				  "in the server option \"ca_file\"; otherwise check the host name, the proxy and "
 				  "this machine's clock.";
@@ -591,7 +470,7 @@ explain_tls(const HttpTransfer *transfer, RemoteFault *fault)
 static void
 explain_timeout(const HttpTransfer *transfer, RemoteFault *fault)
 {
-	if (!transfer->connected)
+	if (!transfer->easy.connected)
 	{
 		fault->sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
 		fault->message = psprintf("could not connect to \"%s\" within %d ms",
@@ -612,7 +491,7 @@ explain_result(const HttpTransfer *transfer, RemoteFault *fault)
 {
 	const char *host = host_of(transfer->url);
 
-	switch (transfer->job.result)
+	switch (transfer->easy.job.result)
 	{
 		case CURLE_UNSUPPORTED_PROTOCOL:
 		case CURLE_URL_MALFORMAT:
@@ -637,8 +516,7 @@ explain_result(const HttpTransfer *transfer, RemoteFault *fault)
 						  "again.";
 			break;
 	}
-	fault->remote_message = transfer->error[0] != '\0' ? pstrdup(transfer->error) :
-														 curl_easy_strerror(transfer->job.result);
+	fault->remote_message = pstrdup(easy_error(&transfer->easy));
 }
 
 static bool
@@ -663,7 +541,7 @@ is_tls_error(CURLcode result)
 static void
 explain(const HttpTransfer *transfer, RemoteFault *fault)
 {
-	CURLcode result = transfer->job.result;
+	CURLcode result = transfer->easy.job.result;
 
 	memset(fault, 0, sizeof(*fault));
 	fault->cls = REMOTE_RETRY;
@@ -675,24 +553,16 @@ explain(const HttpTransfer *transfer, RemoteFault *fault)
 		fault->message = psprintf("plain http to \"%s\" is not allowed", host_of(transfer->url));
 		fault->hint = hint_alter_server(transfer, "allow_http");
 	}
-	else if (transfer->stop != STOP_NONE)
+	else if (transfer->easy.stop != EASY_STOP_NONE)
 	{
 		fault->cls = REMOTE_BROKEN;
 		fault->sqlstate = ERRCODE_FDW_ERROR;
-		(void) explain_stop(transfer, fault);
+		explain_stop(transfer, fault);
 	}
 	else if (is_tls_error(result))
 		explain_tls(transfer, fault);
 	else if (result == CURLE_OPERATION_TIMEDOUT)
 		explain_timeout(transfer, fault);
-	else if (result == CURLE_FILESIZE_EXCEEDED)
-	{
-		fault->cls = REMOTE_BROKEN;
-		fault->sqlstate = ERRCODE_FDW_ERROR;
-		fault->message = psprintf("the answer of \"%s\" is larger than %d MB",
-								  host_of(transfer->url), MAX_BODY / 1024 / 1024);
-		fault->hint = "Ask for fewer rows or columns at once.";
-	}
 	else if (result == CURLE_OUT_OF_MEMORY)
 	{
 		fault->sqlstate = ERRCODE_OUT_OF_MEMORY;
@@ -705,14 +575,13 @@ explain(const HttpTransfer *transfer, RemoteFault *fault)
 void
 http_facts(HttpTransfer *transfer, HttpFacts *facts)
 {
-	CURLcode result = transfer->job.result;
+	CURLcode result = transfer->easy.job.result;
 
 	*facts = transfer->facts;
-	facts->unsent = !transfer->connected;
-	facts->permanent = transfer->refused_http || transfer->stop != STOP_NONE ||
+	facts->unsent = !transfer->easy.connected;
+	facts->permanent = transfer->refused_http || transfer->easy.stop != EASY_STOP_NONE ||
 		result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_URL_MALFORMAT ||
-		result == CURLE_FILESIZE_EXCEEDED || result == CURLE_PEER_FAILED_VERIFICATION ||
-		result == CURLE_SSL_CACERT_BADFILE;
+		result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE;
 }
 
 /* ---- the answer ---- */
@@ -736,7 +605,7 @@ http_answer(HttpTransfer *transfer, RemoteFault *fault)
 {
 	RemoteResponse *response;
 
-	if (transfer->job.result != CURLE_OK || transfer->stop != STOP_NONE)
+	if (transfer->easy.job.result != CURLE_OK || transfer->easy.stop != EASY_STOP_NONE)
 	{
 		explain(transfer, fault);
 		return NULL;
@@ -773,10 +642,10 @@ http_take(HttpTransfer *transfer, const char **data, size_t *len)
 	*len = full.len;
 
 	/* this may bring more at once */
-	if (transfer->paused && transfer->job.running)
+	if (transfer->paused && transfer->easy.job.running)
 	{
 		transfer->paused = false;
-		(void) curl_easy_pause(transfer->job.easy, CURLPAUSE_CONT);
+		(void) curl_easy_pause(transfer->easy.job.handle, CURLPAUSE_CONT);
 	}
 	return true;
 }

@@ -375,7 +375,7 @@ act_on_timer(void)
 static void
 finish(ReactorJob *job)
 {
-	(void) curl_multi_remove_handle(reactor.multi, job->easy);
+	(void) curl_multi_remove_handle(reactor.multi, job->handle);
 	job->running = false;
 	reactor.running--;
 }
@@ -396,7 +396,7 @@ collect_finished(void)
 		job->result = message->data.result;
 		job->done = true;
 		if (job->result != CURLE_OK)
-			note_abandoned(job->easy);
+			note_abandoned(job->handle);
 		finish(job);
 	}
 }
@@ -423,10 +423,10 @@ reactor_add(ReactorJob *job)
 
 	job->running = false;
 	job->done = false;
-	curl_easy_setopt(job->easy, CURLOPT_PRIVATE, job);
+	curl_easy_setopt(job->handle, CURLOPT_PRIVATE, job);
 
 	sigprocmask(SIG_BLOCK, &reactor.all_signals, &saved);
-	added = curl_multi_add_handle(reactor.multi, job->easy) == CURLM_OK;
+	added = curl_multi_add_handle(reactor.multi, job->handle) == CURLM_OK;
 	if (added)
 	{
 		job->running = true;
@@ -446,7 +446,7 @@ reactor_remove(ReactorJob *job)
 	if (!job->running)
 		return;
 	sigprocmask(SIG_BLOCK, &reactor.all_signals, &saved);
-	note_abandoned(job->easy);
+	note_abandoned(job->handle);
 	finish(job);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 }

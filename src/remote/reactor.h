@@ -15,7 +15,7 @@
 /* One handle in the reactor's care; CURLOPT_PRIVATE of it points here. */
 typedef struct ReactorJob
 {
-	CURL	*easy;
+	CURL	*handle;
 	bool	 running; /* added and not yet finished */
 	bool	 done;	  /* finished; result counts */
 	CURLcode result;

@@ -12,8 +12,6 @@
  */
 #include "postgres.h"
 
-#include <curl/curl.h>
-
 #include "pgtime.h"
 #include "utils/timestamp.h"
 
@@ -117,7 +115,7 @@ add_recipients(Transfer *transfer, const char *list)
 bool
 mail_prepare(Transfer *transfer, const Endpoint *endpoint, const Message *message)
 {
-	CURL	   *easy = transfer->job.easy;
+	CURL	   *handle = transfer->easy.job.handle;
 	const char *recipients = endpoint->url + strlen("mailto:");
 	char	   *server = pnstrdup(webhook_smtp_url, strcspn(webhook_smtp_url, "?"));
 	char	   *sender = sender_of(webhook_smtp_url);
@@ -126,14 +124,14 @@ mail_prepare(Transfer *transfer, const Endpoint *endpoint, const Message *messag
 	if (transfer->mail == NULL || !add_recipients(transfer, recipients))
 		return false;
 	transfer->mail_len = strlen(transfer->mail);
-	curl_easy_setopt(easy, CURLOPT_URL, server);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-	curl_easy_setopt(easy, CURLOPT_USE_SSL, (long) CURLUSESSL_TRY);
-	curl_easy_setopt(easy, CURLOPT_MAIL_FROM, psprintf("<%s>", sender));
-	curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, transfer->recipients);
-	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(handle, CURLOPT_URL, server);
+	curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+	curl_easy_setopt(handle, CURLOPT_USE_SSL, (long) CURLUSESSL_TRY);
+	curl_easy_setopt(handle, CURLOPT_MAIL_FROM, psprintf("<%s>", sender));
+	curl_easy_setopt(handle, CURLOPT_MAIL_RCPT, transfer->recipients);
+	curl_easy_setopt(handle, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(handle, CURLOPT_READDATA, transfer);
+	curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
 	explicit_bzero(server, strlen(server));
 	return true;
 }
