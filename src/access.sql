@@ -17,6 +17,8 @@ INSERT INTO makini._access (level, kind, object) VALUES
 	('reader', 'function', 'makini.test_connection(name)'),
 	('reader', 'function', 'makini.check_drain(regclass)'),
 	('reader', 'table', 'makini.connection_stat'),
+	('reader', 'table', 'makini.api_deprecation'),
+	('reader', 'table', 'makini.api_usage'),
 	('reader', 'table', 'makini.event'),
 	('reader', 'function', 'makini.preview_event(uuid, text)'),
 	('admin', 'function', 'makini.emit(text, jsonb, name, text, text)'),

@@ -26,6 +26,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 
 #include "compat.h"
 #include "event/event.h"
@@ -59,6 +60,17 @@ check_api_version(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/*
+ * A client is told of a setting when it connects and when it changes.  Whoever
+ * connected before the library was loaded is told now.
+ */
+static void
+report_api_version(void)
+{
+	if (MyProcPort != NULL && IsUnderPostmaster && !IsInParallelMode())
+		SetConfigOption("makini.api_version", makini_api_version, PGC_USERSET, PGC_S_DYNAMIC_DEFAULT);
+}
+
 void
 _PG_init(void)
 {
@@ -75,6 +87,7 @@ _PG_init(void)
 							   "Version of makini's SQL interface and events that this session speaks.",
 							   NULL, &makini_api_version, MAKINI_API_VERSION, PGC_USERSET,
 							   GUC_REPORT, check_api_version, NULL, NULL);
+	report_api_version();
 	DefineCustomIntVariable("makini.retry_base", "First back-off between two tries of one request.",
 							"Doubles from try to try; only tests have a reason to change it.",
 							&makini_retry_base, 1000, 1, 60000, PGC_SUSET,

@@ -20,14 +20,18 @@ CREATE FUNCTION makini.api_version() RETURNS text
 COMMENT ON FUNCTION makini.api_version() IS 'Version of the SQL interface and of events that this session speaks.';
 REVOKE ALL ON FUNCTION makini.api_version() FROM PUBLIC;
 
+-- Whoever relies on a version has a year and its successor's guide to leave it.
 CREATE TABLE makini._api_version (
 	version text PRIMARY KEY,
 	status text NOT NULL CHECK (status IN ('current', 'deprecated', 'removed')),
 	released_at date NOT NULL,
-	deprecated_at date,
-	sunset_at date,
+	deprecated_at date CHECK (deprecated_at >= released_at),
+	sunset_at date CHECK (sunset_at >= deprecated_at + interval '12 months'),
 	replacement text REFERENCES makini._api_version,
-	migration_guide text
+	migration_guide text,
+	CHECK ((status = 'current') = (deprecated_at IS NULL)),
+	CHECK ((status = 'current') = (sunset_at IS NULL)),
+	CHECK ((status = 'current') OR (replacement IS NOT NULL AND migration_guide IS NOT NULL))
 );
 INSERT INTO makini._api_version (version, status, released_at) VALUES ('v1', 'current', '2026-11-23');
 

@@ -450,11 +450,15 @@ connection_state_look(Oid serverid, TimestampTz now)
 {
 	MakiniRights saved;
 	TimestampTz	 next;
+	TimestampTz	 next_auth;
+	TimestampTz	 next_deprecation;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	next = look_at_servers(serverid, now);
-	next = Min(next, connection_auth_look(serverid, now));
+	next_auth = connection_auth_look(serverid, now);
+	next_deprecation = deprecation_look(serverid, now);
+	next = Min(next, Min(next_auth, next_deprecation));
 	if (!OidIsValid(serverid))
 		forget_dropped();
 	SPI_finish();

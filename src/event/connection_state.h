@@ -6,6 +6,7 @@
  *	connection_step.c	what becomes of a state when something was learned
  *	connection_state.c	servers: health
  *	connection_auth.c	user mappings: authentication and certificates
+ *	deprecation.c		what servers announced about the end of their interfaces
  *	check_connection.c	the functions that people call
  *
  *-------------------------------------------------------------------------
@@ -56,6 +57,7 @@ typedef struct StateOwner
 
 /* Likewise, with the rights of the extension and connected to SPI. */
 extern TimestampTz connection_auth_look(Oid serverid, TimestampTz now);
+extern TimestampTz deprecation_look(Oid serverid, TimestampTz now);
 
 /* An event of it, about the last failure that facts tell of where that is not NULL. */
 extern void connection_tell(const StateOwner *owner, ConnectionChange *change,

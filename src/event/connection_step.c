@@ -9,10 +9,9 @@
 
 #include <string.h>
 
-/* How many days ahead the end of a certificate is told, the last first. */
-static const int days_ahead[] = {1, 7, 30};
-
-#define NDAYS ((int) (sizeof(days_ahead) / sizeof(days_ahead[0])))
+/* How many days ahead the end of a certificate is told, and of an interface; the last first, 0 behind. */
+static const int days_of_certificate[] = {1, 7, 30, 0};
+static const int days_of_interface[] = {1, 7, 30, 90, 0};
 
 static int64_t
 earlier(int64_t a, int64_t b)
@@ -134,30 +133,27 @@ release(AuthRow *row, const AuthSeen *seen, AuthStep *step)
 	step->changed = true;
 }
 
-/* The fewest days of days_ahead that the certificate has left at most; 0: it has more. */
+/* The first of those numbers of days that are left at most; 0: there are more. */
 static int
-days_left(int64_t expires, int64_t now, int64_t *next)
+days_left(const int *days_ahead, int64_t end, int64_t now, int64_t *next)
 {
-	int days = 0;
-
-	for (int i = NDAYS - 1; i >= 0; i--)
+	for (; *days_ahead != 0; days_ahead++)
 	{
-		int64_t moment = expires - days_ahead[i] * STEP_DAY;
+		int64_t moment = end - *days_ahead * STEP_DAY;
 
-		if (moment > now)
-		{
-			*next = earlier(*next, moment);
-			break;
-		}
-		days = days_ahead[i];
+		if (moment <= now)
+			return *days_ahead;
+		*next = earlier(*next, moment);
 	}
-	return days;
+	return 0;
 }
 
 static void
 look_at_certificate(AuthRow *row, const AuthSeen *seen, AuthStep *step)
 {
-	int	 days = seen->expires == 0 ? 0 : days_left(seen->expires, seen->now, &step->next);
+	int	 days = seen->expires == 0 ?
+		 0 :
+		 days_left(days_of_certificate, seen->expires, seen->now, &step->next);
 	bool another = row->expires != seen->expires;
 
 	if (another)
@@ -190,5 +186,26 @@ auth_step(AuthRow *row, const AuthSeen *seen)
 	release(row, seen, &step);
 	look_at_certificate(row, seen, &step);
 	step.changed |= row->auth != step.before;
+	return step;
+}
+
+/* ---- announced ends of interfaces ---- */
+
+SunsetStep
+sunset_step(SunsetRow *row, int64_t sunset, int64_t now)
+{
+	SunsetStep step = {.next = STEP_NEVER};
+	int		   days = sunset == 0 ? 0 : days_left(days_of_interface, sunset, now, &step.next);
+	int64_t	   again = row->told_at + STEP_SUNSET_DAMPING;
+
+	step.first = row->told_at == 0 || row->told_sunset != sunset;
+	step.tell = step.first || (days != 0 && (row->told_days == 0 || days < row->told_days));
+	if (step.first && row->told_at != 0 && now < again)
+	{
+		step.tell = false;
+		step.next = again;
+	}
+	if (step.tell)
+		*row = (SunsetRow){.told_at = now, .told_days = days, .told_sunset = sunset};
 	return step;
 }

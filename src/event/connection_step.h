@@ -28,6 +28,9 @@
  * has at most one pair of events in five minutes; what is told in the end is
  * how it is in the end.
  *
+ * The announced end of a part of an interface is told when it is first heard of,
+ * and 90, 30, 7 and 1 days ahead.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef MAKINI_CONNECTION_STEP_H
@@ -125,5 +128,27 @@ typedef struct AuthStep
 } AuthStep;
 
 extern AuthStep auth_step(AuthRow *row, const AuthSeen *seen);
+
+/* ---- announced ends of interfaces ---- */
+
+/* Another end than was told is told at most so often. */
+#define STEP_SUNSET_DAMPING STEP_DAY
+
+typedef struct SunsetRow
+{
+	int64_t told_at;   /* 0: never */
+	int		told_days; /* how far ahead; 0: more than any mark */
+	int64_t told_sunset;
+} SunsetRow;
+
+typedef struct SunsetStep
+{
+	bool	tell;
+	bool	first; /* of this end */
+	int64_t next;
+} SunsetStep;
+
+/* sunset: the end, or 0 where it is not known. */
+extern SunsetStep sunset_step(SunsetRow *row, int64_t sunset, int64_t now);
 
 #endif /* MAKINI_CONNECTION_STEP_H */

@@ -184,6 +184,7 @@ typedef struct ApiDeprecation
 	TimestampTz sunset_at;
 	const char *link; /* or NULL */
 	int			told; /* 90, 30, 7, 1, or -1 */
+	TimestampTz now;
 	Oid			owner;
 } ApiDeprecation;
 

@@ -65,6 +65,7 @@ makini_test_own_events(PG_FUNCTION_ARGS)
 								  .path = "/v1/x",
 								  .sunset_at = GetCurrentTimestamp() + 30 * USECS_PER_DAY,
 								  .told = -1,
+								  .now = GetCurrentTimestamp(),
 								  .owner = GetUserId()};
 
 	change_of(serverid, "connection.offline", NULL, "online", "offline", &error);

@@ -238,3 +238,14 @@ CREATE VIEW makini.event_type WITH (security_barrier) AS
 	SELECT type, description, api_version, schema, sample FROM makini._event_type;
 COMMENT ON VIEW makini.event_type IS 'Types of event that makini raises itself: the JSON Schema of their data, and an example of it.';
 GRANT SELECT ON makini.event_type TO PUBLIC;
+
+-- An update of the extension that brings or ends a version announces that, if it commits.
+CREATE FUNCTION makini._announce_version() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'makini_announce_version';
+REVOKE ALL ON FUNCTION makini._announce_version() FROM PUBLIC;
+
+CREATE TRIGGER announce_new AFTER INSERT ON makini._api_version
+	FOR EACH ROW EXECUTE FUNCTION makini._announce_version();
+CREATE TRIGGER announce_change AFTER UPDATE ON makini._api_version
+	FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION makini._announce_version();

@@ -2,13 +2,14 @@
  *
  * own.c
  *		Events that makini raises itself about connections, the age of data, and
- *		interfaces that will end: their data, as makini.event_type shows it.
+ *		versions of interfaces: their data, as makini.event_type shows it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -180,6 +181,15 @@ event_sync_age(int64 sync_id, bool stale, int64 run_id)
  * ---------------------------------------------------------------------
  */
 
+/* Whole ones, below zero once it is over. */
+static int
+days_until(TimestampTz moment, TimestampTz now)
+{
+	int64 left = moment - now;
+
+	return (int) ((left < 0 ? left - USECS_PER_DAY + 1 : left) / USECS_PER_DAY);
+}
+
 void
 event_api_deprecated(const ApiDeprecation *deprecation)
 {
@@ -188,6 +198,7 @@ event_api_deprecated(const ApiDeprecation *deprecation)
 							.owner = deprecation->owner,
 							.key = deprecation->path};
 	StringInfoData data;
+	char		  *id;
 	bool		   raised;
 
 	initStringInfo(&data);
@@ -200,9 +211,51 @@ event_api_deprecated(const ApiDeprecation *deprecation)
 		appendStringInfoString(&data, ",\"days_left\":null}");
 	else
 		appendStringInfo(&data, ",\"days_left\":%d}",
-						 (int) ((deprecation->sunset_at - GetCurrentTimestamp()) / USECS_PER_DAY));
+						 days_until(deprecation->sunset_at, deprecation->now));
 	event.data = data.data;
-	event.dedupe_key = psprintf("api.deprecated %s %s " INT64_FORMAT " %d", deprecation->server,
-								deprecation->path, deprecation->sunset_at, deprecation->told);
+	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&deprecation->connection)));
+	event.dedupe_key = psprintf("api.deprecated %s %s " INT64_FORMAT " %d", id, deprecation->path,
+								deprecation->sunset_at, deprecation->told);
 	(void) event_raise(&event, &raised);
+}
+
+/* ---------------------------------------------------------------------
+ * api.version_announced
+ * ---------------------------------------------------------------------
+ */
+
+#define VERSION_SAYS                                                                               \
+	"SELECT jsonb_build_object('version', version, 'status', status, 'released_at', released_at,"  \
+	"  'deprecated_at', deprecated_at, 'sunset_at', sunset_at, 'replacement', replacement,"        \
+	"  'migration_guide', migration_guide)::text"                                                  \
+	" FROM makini._api_version WHERE version = $1"
+
+PG_FUNCTION_INFO_V1(makini_announce_version);
+
+/*
+ * makini_announce_version
+ *		Trigger of the table of versions: what an update of the extension says of
+ *		one is an event.
+ */
+Datum
+makini_announce_version(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Oid			 types[1] = {TEXTOID};
+	Datum		 values[1];
+	HeapTuple	 row;
+	Event		 event = {.type = "api.version_announced", .owner = GetUserId()};
+	bool		 isnull;
+	bool		 raised;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("makini._announce_version() was not called by a trigger")));
+	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	values[0] = heap_getattr(row, 1, RelationGetDescr(trigger->tg_relation), &isnull);
+	event.key = TextDatumGetCString(values[0]);
+	event.data = ask_for_text(VERSION_SAYS, lengthof(types), types, values, NULL);
+	(void) event_raise(&event, &raised);
+	return PointerGetDatum(NULL);
 }

@@ -31,6 +31,7 @@
 
 #include "makini.h"
 #include "remote/authorization.h"
+#include "remote/deprecation.h"
 #include "remote/governor.h"
 #include "remote/health.h"
 #include "remote/http.h"
@@ -148,6 +149,13 @@ take_budget(const RemoteEndpoint *endpoint)
 	"Add conditions that can be sent to the remote side (see EXPLAIN VERBOSE), or "                \
 	"raise makini.max_requests_per_query."
 
+/* A probe looks and records nothing, unless who makes it says so. */
+static bool
+is_recorded(const RemoteEndpoint *endpoint)
+{
+	return endpoint->use != REMOTE_USE_PROBE || endpoint->recorded;
+}
+
 /* ---- the end of a call ---- */
 
 static void
@@ -192,8 +200,7 @@ end_call(RemoteCall *call, bool failed)
 	rest.retries = 0;
 	stat_add(call->endpoint, &rest);
 
-	/* a probe looks and records nothing; who wants it recorded says so */
-	if (call->endpoint->use != REMOTE_USE_PROBE || call->endpoint->recorded)
+	if (is_recorded(call->endpoint))
 		health_record(call->endpoint, !call->request.anonymous, failed ? &call->fault : NULL);
 	if (makini_log_requests)
 		log_call(call);
@@ -368,6 +375,8 @@ finish_token(RemoteCall *call)
 
 	http_facts(call->transfer, &facts);
 	response = http_answer(call->transfer, &call->fault);
+	if (response != NULL && is_recorded(call->endpoint))
+		deprecation_record(call->endpoint, call->token_request.url, response);
 	if (response == NULL || !token_accept(&call->ask, call->endpoint, response, &call->fault))
 	{
 		fail_token(call, response, &facts);
@@ -447,6 +456,8 @@ finish_request(RemoteCall *call)
 	response = http_answer(call->transfer, &call->fault);
 	if (response != NULL)
 	{
+		if (is_recorded(call->endpoint))
+			deprecation_record(call->endpoint, call->request.url, response);
 		cls = call->endpoint->classify(response, &call->fault);
 		call->fault.cls = cls;
 		if (call->fault.http_status == 0)

@@ -50,8 +50,8 @@ health_table_parameters(int tranche)
 
 /* ---- recording ---- */
 
-static void
-tell(void)
+void
+health_tell(void)
 {
 	pg_atomic_fetch_add_u64(&shmem_anchor()->health_changes, 1);
 	if (health_wake != NULL)
@@ -116,7 +116,7 @@ record(const RemoteEndpoint *endpoint, Oid umid, HealthState state, const Remote
 	news |= is_news(&key, before, facts);
 	dshash_release_lock(shmem_tables()->health, entry);
 	if (news)
-		tell();
+		health_tell();
 }
 
 static HealthState
@@ -170,7 +170,7 @@ health_conclude(Oid serverid)
 		entry->facts.failures = HEALTH_GIVE_UP;
 	dshash_release_lock(shmem_tables()->health, entry);
 	if (news)
-		tell();
+		health_tell();
 }
 
 /* ---- reading ---- */

@@ -62,6 +62,9 @@ extern void health_conclude(Oid serverid);
 /* A server of this database, or with umid one mapping; false where nothing is known. */
 extern bool health_facts(Oid serverid, Oid umid, HealthFacts *facts);
 
+/* Tells them: health or a mapping's state changed, or something else was learned that is written down with these. */
+extern void health_tell(void);
+
 /* Moves whenever health_wake is called for any database. */
 extern uint64 health_changes(void);
 

@@ -59,6 +59,9 @@ struct HttpTransfer
 	char	   *retry_after;
 	char	   *operation_id;
 	char	   *date;
+	char	   *deprecation;
+	char	   *sunset;
+	char	   *link;
 };
 
 /* Buffers of finished transfers, for the next ones. */
@@ -171,17 +174,50 @@ on_body(char *data, size_t one, size_t len, void *arg)
 	return len;
 }
 
-/* Keeps the value of a header line when its name is the one asked for. */
-static void
-keep_header(const char *line, size_t len, const char *name, char **value)
+/* A copy of the value of a header line when its name is the one asked for, else NULL. */
+static char *
+header_value(const char *line, size_t len, const char *name)
 {
 	size_t		value_len;
 	const char *found = easy_header_value(line, len, name, &value_len);
 
+	return found != NULL ? strndup(found, value_len) : NULL;
+}
+
+/* Of a header that comes twice the last counts. */
+static void
+keep_header(const char *line, size_t len, const char *name, char **value)
+{
+	char *found = header_value(line, len, name);
+
 	if (found == NULL)
 		return;
 	free(*value);
-	*value = strndup(found, value_len);
+	*value = found;
+}
+
+/* Of one that is a list, all do. */
+static void
+keep_list(const char *line, size_t len, const char *name, char **value)
+{
+	char  *more = header_value(line, len, name);
+	char  *both;
+	size_t size;
+
+	if (more == NULL || *value == NULL)
+	{
+		*value = more != NULL ? more : *value;
+		return;
+	}
+	size = strlen(*value) + strlen(more) + 3;
+	both = malloc(size);
+	if (both != NULL)
+	{
+		snprintf(both, size, "%s, %s", *value, more);
+		free(*value);
+		*value = both;
+	}
+	free(more);
 }
 
 static size_t
@@ -196,6 +232,9 @@ on_header(char *line, size_t one, size_t len, void *arg)
 	keep_header(line, len, "retry-after", &transfer->retry_after);
 	keep_header(line, len, "x-n-operationid", &transfer->operation_id);
 	keep_header(line, len, "date", &transfer->date);
+	keep_header(line, len, "deprecation", &transfer->deprecation);
+	keep_header(line, len, "sunset", &transfer->sunset);
+	keep_list(line, len, "link", &transfer->link);
 	return len;
 }
 
@@ -395,6 +434,9 @@ http_free(HttpTransfer *transfer)
 	free(transfer->retry_after);
 	free(transfer->operation_id);
 	free(transfer->date);
+	free(transfer->deprecation);
+	free(transfer->sunset);
+	free(transfer->link);
 	free(transfer);
 }
 
@@ -619,6 +661,9 @@ http_answer(HttpTransfer *transfer, RemoteFault *fault)
 	response->retry_after = copy_or_null(transfer->retry_after);
 	response->operation_id = copy_or_null(transfer->operation_id);
 	response->date = parse_date(transfer->date);
+	response->deprecation = copy_or_null(transfer->deprecation);
+	response->sunset = copy_or_null(transfer->sunset);
+	response->link = copy_or_null(transfer->link);
 	return response;
 }
 

@@ -80,6 +80,9 @@ typedef struct RemoteResponse
 	const char *retry_after;  /* or NULL */
 	const char *operation_id; /* x-n-operationid, or NULL */
 	TimestampTz date;		  /* the Date header, 0 when absent or unreadable */
+	const char *deprecation;  /* or NULL, like those below: see deprecation_header.h */
+	const char *sunset;
+	const char *link;
 } RemoteResponse;
 
 typedef struct RemoteRequest

@@ -15,3 +15,9 @@ CREATE FUNCTION makini._connection_stat(
     LANGUAGE c VOLATILE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'makini_connection_stat';
 
+CREATE FUNCTION makini._announced_deprecation(
+    OUT serverid oid, OUT path text, OUT first_seen timestamptz, OUT last_seen timestamptz,
+    OUT deprecated_at timestamptz, OUT sunset_at timestamptz, OUT link text)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'makini_announced_deprecation';

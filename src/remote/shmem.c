@@ -5,8 +5,8 @@
  *
  * A small anchor of fixed size, found by name on first use, so that nothing
  * has to be preloaded; and a dynamic area, made by the first process that
- * needs it, in which the tables of tokens, counters and health live.  Their
- * contents belong to token.c, stat.c and health.c.
+ * needs it, in which the tables of tokens, counters, health and deprecations
+ * live.  Their contents belong to token.c, stat.c, health.c and deprecation.c.
  *
  * Nothing in here is private to a process but the pids of who holds what:
  * a process gives back what it holds when it exits, and one that cannot do
@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "remote/deprecation.h"
 #include "remote/governor.h"
 #include "remote/health.h"
 #include "remote/shmem.h"
@@ -80,6 +81,7 @@ attach_tables(void)
 	dshash_parameters tokens = token_table_parameters(anchor->table_tranche);
 	dshash_parameters stats = stat_table_parameters(anchor->table_tranche);
 	dshash_parameters health = health_table_parameters(anchor->table_tranche);
+	dshash_parameters deprecations = deprecation_table_parameters(anchor->table_tranche);
 
 	if (anchor->has_tables)
 	{
@@ -88,6 +90,7 @@ attach_tables(void)
 		tables.tokens = dshash_attach(area, &tokens, anchor->tokens, NULL);
 		tables.stats = dshash_attach(area, &stats, anchor->stats, NULL);
 		tables.health = dshash_attach(area, &health, anchor->health, NULL);
+		tables.deprecations = dshash_attach(area, &deprecations, anchor->deprecations, NULL);
 		return;
 	}
 
@@ -96,10 +99,12 @@ attach_tables(void)
 	tables.tokens = dshash_create(area, &tokens, NULL);
 	tables.stats = dshash_create(area, &stats, NULL);
 	tables.health = dshash_create(area, &health, NULL);
+	tables.deprecations = dshash_create(area, &deprecations, NULL);
 	anchor->area = dsa_get_handle(area);
 	anchor->tokens = dshash_get_hash_table_handle(tables.tokens);
 	anchor->stats = dshash_get_hash_table_handle(tables.stats);
 	anchor->health = dshash_get_hash_table_handle(tables.health);
+	anchor->deprecations = dshash_get_hash_table_handle(tables.deprecations);
 
 	/* last of all: an area that is not pinned goes away with an error above */
 	dsa_pin(area);
@@ -109,7 +114,7 @@ attach_tables(void)
 SharedTables *
 shmem_tables(void)
 {
-	if (tables.health == NULL)
+	if (tables.deprecations == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 

@@ -16,7 +16,7 @@
 #include "storage/lwlock.h"
 #include "utils/dsa.h"
 
-#define ANCHOR_VERSION 3 /* of the layout; part of the segment's name */
+#define ANCHOR_VERSION 4 /* of the layout; part of the segment's name */
 #define GOVERNOR_ACCOUNTS 64
 #define GOVERNOR_ENTRIES 256
 #define RUN_SLOTS 64
@@ -85,6 +85,7 @@ typedef struct Anchor
 	dshash_table_handle tokens;
 	dshash_table_handle stats;
 	dshash_table_handle health;
+	dshash_table_handle deprecations;
 	uint64				last_ticket;
 	pg_atomic_uint64	health_changes; /* of servers and mappings, of any database */
 	GovernorAccount		accounts[GOVERNOR_ACCOUNTS];
@@ -98,6 +99,7 @@ typedef struct SharedTables
 	dshash_table *tokens;
 	dshash_table *stats;
 	dshash_table *health;
+	dshash_table *deprecations;
 } SharedTables;
 
 extern Anchor		*shmem_anchor(void);

@@ -126,5 +126,17 @@ CREATE VIEW makini.problem WITH (security_barrier) AS
 			ELSE 'makini.test_connection() says how far a request comes.' END,
 		format('SELECT * FROM makini.test_connection(%L)', c.server_name)
 	FROM makini.connection c
-	WHERE c.auth IN ('required', 'expiring') OR c.health = 'offline';
+	WHERE c.auth IN ('required', 'expiring') OR c.health = 'offline'
+	UNION ALL
+	SELECT CASE WHEN d.days_left < 0 THEN 'error' ELSE 'warning' END,
+		d.first_seen,
+		s.server_name,
+		format('server %s', s.server_name),
+		format('%s %s at %s', d.path, CASE WHEN d.days_left < 0 THEN 'was to end' ELSE 'will end' END,
+			makini._utc_text(d.sunset_at)),
+		concat('The remote side announced it: look for a version of makini that uses what follows it.', ' See ' || d.link || '.'),
+		NULL
+	FROM makini.api_deprecation d
+	JOIN makini._server s USING (connection_id)
+	WHERE d.days_left < 90;
 COMMENT ON VIEW makini.problem IS 'What needs a person: one row for each thing, with what to do about it.';

@@ -7,7 +7,7 @@ use Makini;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @pages = ('README.md', 'CHANGELOG.md', 'docs/netsuite.md', 'docs/asctrac.md', 'docs/sync.md', 'docs/drain.md', 'docs/events.md', 'docs/webhooks.md', 'docs/worker.md', 'docs/architecture.md', 'test/sim/netsuite/README.md');
+my @pages = ('README.md', 'CHANGELOG.md', 'docs/netsuite.md', 'docs/asctrac.md', 'docs/sync.md', 'docs/drain.md', 'docs/events.md', 'docs/webhooks.md', 'docs/worker.md', 'docs/versions.md', 'docs/architecture.md', 'test/sim/netsuite/README.md');
 my %text = map { $_ => slurp_file($_) } @pages;
 my $guide = $text{'docs/netsuite.md'};
 
@@ -114,7 +114,7 @@ my $functions = $node->safe_psql('postgres', q{
 	UNION SELECT relname FROM pg_class WHERE relnamespace = 'makini'::regnamespace AND relkind = 'v' AND left(relname, 1) <> '_'});
 foreach my $name (split /\n/, $functions)
 {
-	ok("$text{'README.md'}$guide$text{'docs/asctrac.md'}$text{'docs/sync.md'}$text{'docs/events.md'}$text{'docs/webhooks.md'}$text{'docs/worker.md'}" =~ /\b$name\b/, "$name is in the documentation");
+	ok("$text{'README.md'}$guide$text{'docs/asctrac.md'}$text{'docs/sync.md'}$text{'docs/events.md'}$text{'docs/webhooks.md'}$text{'docs/worker.md'}$text{'docs/versions.md'}" =~ /\b$name\b/, "$name is in the documentation");
 }
 
 my $settings = $node->safe_psql('postgres', q{

@@ -162,6 +162,46 @@ test_certificate(void)
 	ok(auth_step(&row, &seen).tell_days == 1, "also when it is over already");
 }
 
+static void
+test_sunset(void)
+{
+	SunsetRow  row = {0};
+	SunsetStep step = sunset_step(&row, 0, 10 * STEP_DAY);
+	int		   told = 0;
+
+	ok(step.tell && step.first && step.next == STEP_NEVER, "an end of unknown date is told of");
+	ok(!sunset_step(&row, 0, 100 * STEP_DAY).tell, "once");
+	step = sunset_step(&row, 500 * STEP_DAY, 100 * STEP_DAY);
+	ok(step.tell && step.first, "then its date");
+	ok(step.next == 410 * STEP_DAY, "which is looked at again 90 days ahead");
+	for (int64_t now = 100 * STEP_DAY; now < 510 * STEP_DAY; now += STEP_DAY / 4)
+	{
+		step = sunset_step(&row, 500 * STEP_DAY, now);
+		if (!step.tell)
+			continue;
+		ok(!step.first && now == 500 * STEP_DAY - row.told_days * STEP_DAY, "told ahead");
+		told = told * 100 + row.told_days;
+	}
+	is_number(told, 90300701, "90, 30, 7 and 1 days, once each");
+
+	row = (SunsetRow){0};
+	step = sunset_step(&row, 500 * STEP_DAY, 480 * STEP_DAY);
+	ok(step.tell && row.told_days == 30, "first seen 20 days ahead");
+	ok(!sunset_step(&row, 500 * STEP_DAY, 481 * STEP_DAY).tell,
+	   "the marks before are not told as well");
+	ok(sunset_step(&row, 500 * STEP_DAY, 493 * STEP_DAY).tell, "those behind are");
+	row = (SunsetRow){0};
+	ok(sunset_step(&row, 500 * STEP_DAY, 600 * STEP_DAY).tell, "an end gone by is told of");
+	ok(!sunset_step(&row, 500 * STEP_DAY, 700 * STEP_DAY).tell, "once");
+
+	row = (SunsetRow){0};
+	(void) sunset_step(&row, 500 * STEP_DAY, 100 * STEP_DAY);
+	step = sunset_step(&row, 501 * STEP_DAY, 100 * STEP_DAY + STEP_SECOND);
+	ok(!step.tell && step.next == 101 * STEP_DAY, "another end at once waits for a day");
+	step = sunset_step(&row, 501 * STEP_DAY, 101 * STEP_DAY);
+	ok(step.tell && step.first, "and is told then");
+}
+
 int
 main(void)
 {
@@ -170,5 +210,6 @@ main(void)
 	test_probes();
 	test_auth();
 	test_certificate();
+	test_sunset();
 	return tap_done();
 }

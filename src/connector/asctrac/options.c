@@ -34,6 +34,7 @@ const OptionDef asctrac_options[] = {
 	MAPPING_OPTION("resource", TEXT),
 
 	TABLE_OPTION("entity", TEXT),
+	TABLE_OPTION("api_version", ENUM, .values = "v1"),
 
 	COLUMN_OPTION("column_name", TEXT),
 	{.name = NULL},

@@ -49,6 +49,7 @@ const OptionDef netsuite_options[] = {
 	MAPPING_OPTION("token_secret", SECRET),
 
 	TABLE_OPTION("entity", TEXT),
+	TABLE_OPTION("api_version", ENUM, .values = "v1"),
 	TABLE_OPTION("query", TEXT),
 	TABLE_OPTION("key", TEXT),
 	TABLE_OPTION("cursor", TEXT),

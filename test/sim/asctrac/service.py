@@ -7,7 +7,7 @@ import time
 import faults as netsuite_faults
 from faults import HTML
 from interface import Unauthorized, unauthorized
-from server import Answer, reset, wait_for_end
+from server import Answer, announce, reset, wait_for_end
 
 SPOIL = {"torn", "cut", "drip", "chunked", "content_type", "gzip_cut", "bad_chunk", "trailing", "bad_gzip", "gzip_bomb"}
 INSTEAD = {"status", "401", "raw", "500", "502", "503", "404", "429", "html"}
@@ -94,6 +94,7 @@ class Service:
             raise
         for name, value in ASPNET.items():
             answer.headers.setdefault(name, value)
+        announce(self.settings, request.path, answer)
         entry["status"] = answer.status
         entry["bytes"] = len(answer.body)
         entry["ms"] = round((time.monotonic() - started) * 1000, 3)

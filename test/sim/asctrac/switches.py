@@ -18,6 +18,7 @@ DEFAULTS = {
     "rest_latency_ms": 0,           # added to every call of the interactive service
     "rest_overlap": "corrupt",      # what calls at the same time do to each other: corrupt, refuse, nothing
     "rest_authentication": True,    # of the trailer inspection
+    "announce": {},                 # headers of answers: {regex of paths: {name: value, or a list of them}}
     "site_filter": True,            # false: the interactive service forgets whose site it answers for
 }
 

@@ -4,6 +4,7 @@ What an answer says is service.py's.
 """
 
 import email.utils
+import re
 import select
 import socket
 import ssl
@@ -30,7 +31,7 @@ class Request:
 
 
 class Answer:
-    """status, headers (dict), body (bytes); faults strike it on its way."""
+    """status, headers (dict of texts, or lists of them), body (bytes); faults strike it on its way."""
 
     def __init__(self, status, headers, body, faults=()):
         self.status = status
@@ -42,6 +43,19 @@ class Answer:
         self.packed = False     # body is compressed already
         self.stream = None      # instead of a body: an iterator of its pieces, so many in number
         self.pieces = 0
+
+
+def header_lines(headers):
+    """A list is a header that comes more than once."""
+    return "".join("%s: %s\r\n" % (name, one) for name, value in headers.items()
+                   for one in (value if isinstance(value, list) else [value]))
+
+
+def announce(settings, path, answer):
+    """Add what the setting "announce" says of this path."""
+    for pattern, headers in settings["announce"].items():
+        if re.search(pattern, path):
+            answer.headers.update(headers)
 
 
 class Listener:
@@ -234,7 +248,7 @@ class Connection:
             headers["Connection"] = "close"
         else:
             headers.setdefault("Connection", "keep-alive")
-        head += "".join("%s: %s\r\n" % pair for pair in headers.items()) + "\r\n"
+        head += header_lines(headers) + "\r\n"
         wire = chunk(body, "bad_chunk" in by_kind) if chunked else body
         data = head.encode("latin-1") + wire
         if cut is not None:
@@ -278,7 +292,7 @@ class Connection:
         """A long body as it is made.  "cut" ends the connection in the middle, "torn" only the text."""
         headers = dict(answer.headers, **{"Transfer-Encoding": "chunked"})
         head = "HTTP/1.1 %d %s\r\n" % (answer.status, REASONS.get(answer.status, "Unknown"))
-        head += "".join("%s: %s\r\n" % pair for pair in headers.items()) + "\r\n"
+        head += header_lines(headers) + "\r\n"
         spoilt = by_kind.get("cut") or by_kind.get("torn")
         last = int(answer.pieces * spoilt.get("at", 0.5)) if spoilt else -1
         self.finish(answer)

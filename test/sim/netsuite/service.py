@@ -17,7 +17,7 @@ import faults as fault_kinds
 from auth import TOKEN_PATH, TokenError
 from faults import error_body
 from gate import Refused
-from server import Answer, http_date, reset, wait_for_end
+from server import Answer, announce, http_date, reset, wait_for_end
 from suiteql import MAX_LIMIT, items_json, page_json, parse_body
 
 SUITEQL_PATH = "/services/rest/query/v1/suiteql"
@@ -108,6 +108,7 @@ class Service:
             self.log.add(entry)
             raise
         answer.done = leave
+        announce(self.settings, request.path, answer)
         entry["status"] = answer.status
         entry["bytes"] = len(answer.body)
         entry["ms"] = round((time.monotonic() - started) * 1000, 3)

@@ -26,6 +26,7 @@ DEFAULTS = {
     "clock_offset": 0,                  # seconds the simulated account's clock is off
     "close_on_error": False,            # Connection: close on 4xx
     "require_tls": False,               # refuse the plain port
+    "announce": {},                     # headers of answers: {regex of paths: {name: value, or a list of them}}
 }
 
 
