@@ -119,8 +119,13 @@ SELECT makini._run_watch('late');
 INSERT INTO po VALUES (8, 'h', true);
 SELECT makini._run_watch('late');
 SELECT key FROM makini.event WHERE type = 'po.late' ORDER BY event_id DESC LIMIT 2;
-SELECT makini.alter_watch('late', '{"name": "later", "schedule": "30 2 * * mon-fri"}');
-SELECT name, schedule FROM makini.watch;
+SELECT makini.alter_watch('late', '{"name": "later"}');
+SELECT next_run_at > now() AS as_before FROM makini.watch;
+-- the session's time zone has no say in when it is asked
+SET timezone = 'Asia/Tokyo';
+SELECT makini.alter_watch('later', '{"schedule": "30 2 * * mon-fri"}');
+RESET timezone;
+SELECT name, schedule, next_run_at <= now() AS at_once FROM makini.watch;
 SELECT makini.drop_watch('late');
 SELECT makini.drop_watch('later');
 SELECT name FROM makini.watch;

@@ -166,7 +166,7 @@ watch_load_by_name(const char *name)
 #define UPDATE_WATCH                                                                               \
 	"UPDATE makini._watch SET name = $1, owner_oid = $2, query = $3, schedule = $4, type = $5,"    \
 	"  key = $6, connection_id = $7, options = $8, search_path = $9, enabled = $10, seeded = $11," \
-	"  silent = $12, next_run_at = $13"                                                            \
+	"  silent = $12, next_run_at = coalesce($13, next_run_at)"                                     \
 	" WHERE watch_id = $14 RETURNING watch_id"
 
 #define FORGET_ROWS "DELETE FROM makini._watch_row WHERE watch_id = $1"
@@ -197,6 +197,7 @@ watch_store(Watch *watch, TimestampTz next_run_at)
 	values[10] = BoolGetDatum(watch->seeded);
 	values[11] = BoolGetDatum(watch->silent);
 	values[12] = TimestampTzGetDatum(next_run_at);
+	nulls[12] = next_run_at == 0 ? 'n' : ' ';
 	values[13] = Int64GetDatum(watch->watch_id);
 
 	makini_rights_of_extension(&saved);

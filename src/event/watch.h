@@ -78,6 +78,7 @@ extern Watch *watch_of_row(uint64 row);
 /* NULL where there is none; locked until the end of the transaction. */
 extern Watch *watch_load_by_name(const char *name);
 
+/* next_run_at 0: as it was. */
 extern void watch_store(Watch *watch, TimestampTz next_run_at);
 extern void watch_delete(int64 watch_id);
 

@@ -96,15 +96,17 @@ check_watch(Watch *watch)
 				 error->hint ? errhint("%s", error->hint) : 0));
 }
 
-/* Its first look, the silent one, is at once. */
+/*
+ * Its first look, the silent one, is at once, and so is one after its schedule
+ * was changed: the times behind it are for a worker to find, whose time zone is
+ * that of the database.
+ */
 static void
-store(Watch *watch)
+store(Watch *watch, bool other_schedule)
 {
-	bool looks_now = !watch->seeded || watch->silent;
+	bool looks_now = !watch->seeded || watch->silent || other_schedule;
 
-	watch_store(watch,
-				looks_now ? worker_now() :
-							schedule_next_time(watch->schedule, watch->watch_id, worker_now()));
+	watch_store(watch, looks_now ? worker_now() : 0);
 	worker_wake_at_commit();
 }
 
@@ -172,11 +174,12 @@ makini_create_watch(PG_FUNCTION_ARGS)
 
 	check_watch(&watch);
 	check_free(watch.name);
-	store(&watch);
+	store(&watch, false);
 	PG_RETURN_VOID();
 }
 
-static void
+/* Says whether its schedule is another one now. */
+static bool
 apply_changes(Watch *watch, const Jsonb *changes)
 {
 	static const char *const keys[] = {"name", "query",		 "schedule", "type",
@@ -184,6 +187,7 @@ apply_changes(Watch *watch, const Jsonb *changes)
 	char					*old_name = watch->name;
 	char					*server = NULL;
 	bool					 no_key = false;
+	bool					 other_schedule;
 
 	change_check_keys(changes, "changes", keys);
 	if (change_text(changes, "name", &watch->name))
@@ -192,7 +196,7 @@ apply_changes(Watch *watch, const Jsonb *changes)
 		if (strcmp(watch->name, old_name) != 0)
 			check_free(watch->name);
 	}
-	(void) change_text(changes, "schedule", &watch->schedule);
+	other_schedule = change_text(changes, "schedule", &watch->schedule);
 	(void) change_text(changes, "type", &watch->type);
 	/* Rows of another query, or by another key, are none that were seen. */
 	if (change_text(changes, "query", &watch->query))
@@ -210,16 +214,17 @@ apply_changes(Watch *watch, const Jsonb *changes)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("query, schedule, type and key must not be null")));
+	return other_schedule;
 }
 
 Datum
 makini_alter_watch(PG_FUNCTION_ARGS)
 {
 	Watch *watch = watch_for(fcinfo);
+	bool   other_schedule = apply_changes(watch, PG_GETARG_JSONB_P(1));
 
-	apply_changes(watch, PG_GETARG_JSONB_P(1));
 	check_watch(watch);
-	store(watch);
+	store(watch, other_schedule);
 	PG_RETURN_VOID();
 }
 
@@ -238,7 +243,7 @@ set_enabled(FunctionCallInfo fcinfo, bool enabled)
 	watch->silent = true;
 	if (enabled)
 		check_watch(watch);
-	store(watch);
+	store(watch, false);
 	return true;
 }
 

@@ -57,6 +57,15 @@ sql('INSERT INTO po VALUES (2)');
 until_sql('then it tells what is new', q{SELECT count(*) = 1 AND min(key) = '2' FROM makini.event WHERE type = 'po.new'});
 sql(q{SELECT makini.drop_watch('po')});
 
+# ---- cron times are the database's, whatever the session's time zone was ----
+$node->safe_psql('postgres', q{ALTER DATABASE postgres SET timezone = 'Asia/Kolkata'});
+sql(q{SET timezone = 'America/Los_Angeles'}, q{SELECT makini.create_watch('nightly', 'SELECT id FROM po', '30 2 * * *', 'po.night', '{id}')});
+my $at_night = q{SELECT (next_run_at AT TIME ZONE 'Asia/Kolkata')::time BETWEEN '02:30' AND '02:31' FROM makini.watch};
+until_sql('a new watch is asked next when the database says', $at_night);
+sql(q{SET timezone = 'America/Los_Angeles'}, q{SELECT makini.alter_watch('nightly', '{"schedule": "30 2 * * *"}')});
+until_sql('so is one that was altered', $at_night);
+sql(q{ALTER DATABASE postgres RESET timezone}, q{SELECT makini.drop_watch('nightly')});
+
 # ---- dropping the extension with the worker at it ----
 sql(q{SELECT count(makini.emit('order.last')) FROM generate_series(1, 100)}, 'DROP EXTENSION makini CASCADE');
 is(sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'makini'}), '0', 'the extension goes');

@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 use lib 'test/lib';
+use IO::Select;
+use IO::Socket::INET;
 use JSON::PP;
 use Makini;
 use PostgreSQL::Test::Utils;
@@ -10,8 +12,17 @@ use Socket qw(inet_aton inet_ntoa);
 use Test::More;
 use Webhook;
 
+# Names whose answer changes from look-up to look-up.
+my $dir = PostgreSQL::Test::Utils::tempdir('resolver');
+system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$dir/slow_dns.so", 'test/lib/slow_dns.c', '-ldl');
+
 my $receiver = Webhook::Receiver->new;
-my $node = webhook_node('address', conf => "makini.allowed_private_hosts = ''\n");
+my $node;
+{
+	local $ENV{LD_PRELOAD} = "$dir/slow_dns.so";
+	local $ENV{LOOK_UPS} = "$dir/look_ups";
+	$node = webhook_node('address', conf => "makini.allowed_private_hosts = ''\n");
+}
 
 sub create
 {
@@ -98,6 +109,25 @@ my $redirected = create_webhook($node, $receiver, '/redirect', options => '{"sch
 $receiver->script('/redirect', status => 302, location => 'http://169.254.169.254/latest/meta-data');
 is($node->safe_psql('postgres', "SELECT delivered, status, error FROM makini.test_webhook('$redirected')"),
 	'f|302|answered 302: redirects are not followed', 'a redirect is a failure');
+
+# ---- a name that changes its address between two look-ups leads nobody astray ----
+# Of each two look-ups the first gives an address that is allowed.  Whoever judged
+# one and connected to another would connect to the trap.
+my $trap = IO::Socket::INET->new(LocalAddr => '127.0.0.2', LocalPort => $receiver->port, Listen => 5, ReuseAddr => 1) or die "no trap: $!";
+my $turns = 'http://turns.test:' . $receiver->port . '/turns';
+my $turning = create_webhook($node, $receiver, '/turns', url => $turns, options => '{"schedule": []}');
+$receiver->script('/turns', secret => $secret);
+my %came;
+foreach my $session (1 .. 8)
+{
+	my $answer = $node->safe_psql('postgres', "SELECT delivered, error FROM makini.test_webhook('$turning')");
+	$came{ $answer eq 't|' ? 'delivered' : $answer }++;
+}
+is($came{delivered}, 4, 'while the answer is an allowed address it is delivered');
+is_deeply([ map { $came{$_} } grep { /^f\|"turns\.test" has the address 127\.0\.0\.2, which is not a public one/ } keys %came ], [4], 'and refused while it is another');
+is(-s "$dir/look_ups", 8, 'a name is looked up once for each connection: what is judged is what is used');
+ok(!IO::Select->new($trap)->can_read(0), 'nobody has connected to that address');
+is($receiver->count('/turns')->{requests}, 4, 'four requests were sent');
 
 # ---- plain http ----
 $node->append_conf('postgresql.conf', 'makini.allow_http = off');
