@@ -299,6 +299,7 @@ static const char *const look_statement =
 	" SELECT (SELECT coalesce(sum(least(lines, room)), 0)"
 	" + least($3, coalesce(sum(least(loads, room - least(lines, room))), 0)) FROM counted)::bigint,"
 	" count(*) FILTER (WHERE running),"
+	" (SELECT coalesce(sum(greatest(lines - room, 0)), 0) FROM counted)::bigint,"
 	" min(due_at) FILTER (WHERE NOT running AND due),"
 	" min(due_at) FILTER (WHERE NOT running AND NOT due) FROM jobs";
 
@@ -330,8 +331,9 @@ job_look(TimestampTz now, JobQueue *queue)
 	SPI_execute_with_args(look_statement, 3, types, values, NULL, false, 1);
 	queue->ready = (int) item_int64(0, 1, 0);
 	queue->running = (int) item_int64(0, 2, 0);
-	queue->oldest = item_int64(0, 3, WORKER_NEVER);
-	queue->next_due = item_int64(0, 4, WORKER_NEVER);
+	queue->crowded = (int) item_int64(0, 3, 0);
+	queue->oldest = item_int64(0, 4, WORKER_NEVER);
+	queue->next_due = item_int64(0, 5, WORKER_NEVER);
 
 	SPI_execute("SELECT min(s.next_run_at) FROM makini._sync s WHERE s.schedule IS NOT NULL AND" MAY_RUN,
 				false, 1);
@@ -343,7 +345,49 @@ job_look(TimestampTz now, JobQueue *queue)
 		queue->next_due = WORKER_NEVER;
 }
 
+/* ---- giving way ---- */
+
+/*
+ * Loads give way to changes, for which they were meant to be no hindrance; what
+ * runs for long, to changes and to other connections.  Not more than those that
+ * wait.
+ */
+static const char *const give_way_statement =
+	"WITH waiting AS (SELECT s.connection_id, j.lane = 'backfill' AS backfill"
+	" FROM makini._job j JOIN makini._sync s USING (sync_id)"
+	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" MAY_RUN "),"
+	" running AS (SELECT s.connection_id, j.worker, j.lane = 'backfill' AS backfill, j.started_at,"
+	" count(*) OVER (PARTITION BY s.connection_id) >= $3 AS full"
+	" FROM makini._job j JOIN makini._sync s USING (sync_id) WHERE j.worker IS NOT NULL)"
+	" SELECT r.worker::bigint FROM running r WHERE EXISTS (SELECT FROM waiting w"
+	"  WHERE ($2 OR r.full AND w.connection_id = r.connection_id)"
+	"  AND (r.backfill AND NOT w.backfill"
+	"   OR r.started_at <= $4 AND (NOT w.backfill OR w.connection_id <> r.connection_id)))"
+	" ORDER BY r.backfill DESC, r.started_at LIMIT (SELECT count(*) FROM waiting)";
+
+List *
+job_give_way(TimestampTz now, bool all)
+{
+	Oid	  types[4] = {TIMESTAMPTZOID, BOOLOID, INT8OID, TIMESTAMPTZOID};
+	Datum values[4];
+	List *places = NIL;
+
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = BoolGetDatum(all);
+	values[2] = Int64GetDatum(of_one_kind());
+	values[3] = TimestampTzGetDatum(now - GIVE_WAY_AFTER);
+	SPI_execute_with_args(give_way_statement, 4, types, values, NULL, true, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		places = lappend_int(places, (int) item_int64(i, 1, 0));
+	return places;
+}
+
 /* ---- claiming ---- */
+
+/*
+ * Changes come before loads, which are not to wait for ever where there are more
+ * changes than workers.
+ */
 
 static const char *const claim_statement =
 	"WITH busy AS (SELECT s.connection_id, count(*) AS workers FROM makini._job j"
@@ -354,7 +398,8 @@ static const char *const claim_statement =
 	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" MAY_RUN
 	" AND (b.workers IS NULL OR b.workers < $5)"
 	" AND (j.lane = 'incremental' OR $6)"
-	" ORDER BY j.lane = 'backfill', coalesce(b.workers, 0), j.due_at, j.sync_id"
+	" ORDER BY j.lane = 'backfill' AND j.due_at > $1 - interval '5 min',"
+	" coalesce(b.workers, 0), j.due_at, j.sync_id"
 	" LIMIT 1 FOR UPDATE OF j SKIP LOCKED)"
 	" UPDATE makini._job j SET worker = $2, token = $3, epoch = $4, started_at = $1,"
 	" crashes = j.crashes + 1 FROM candidate c WHERE j.sync_id = c.sync_id AND j.lane = c.lane"
@@ -369,6 +414,7 @@ take_claimed(Job *job, TimestampTz now)
 	job->sync_id = item_int64(0, 1, 0);
 	job->backfill = strcmp(item_text(0, 2), "backfill") == 0;
 	strlcpy(job->mode, mode == NULL ? "" : mode, sizeof(job->mode));
+	job->began = now;
 	job->closes = DT_NOEND;
 	if (job->backfill)
 		(void) backfill_begins(hours, now, &job->closes);
@@ -410,9 +456,15 @@ job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 
 /* ---- the end of a job ---- */
 
+static const char *
+lane_of(const Job *job)
+{
+	return job->backfill ? "backfill" : "incremental";
+}
+
 /*
- * Strikes the job off.  A load that is not through goes on: at once where the
- * run only gave way to others.
+ * Strikes the job off.  A load that is not through goes on, and so do changes
+ * that gave way to others: at once.
  */
 static void
 close_job(const Job *job, int failures, bool load_left, TimestampTz now)
@@ -422,9 +474,9 @@ close_job(const Job *job, int failures, bool load_left, TimestampTz now)
 	TimestampTz again = now + worker_backoff(failures, FAILURE_BASE, BACKOFF_CAP);
 
 	values[0] = Int64GetDatum(job->sync_id);
-	values[1] = CStringGetTextDatum(job->backfill ? "backfill" : "incremental");
+	values[1] = CStringGetTextDatum(lane_of(job));
 	values[2] = TimestampTzGetDatum(again);
-	if (job->backfill && load_left)
+	if (load_left && (job->backfill || failures == 0))
 		SPI_execute_with_args("UPDATE makini._job SET worker = NULL, token = NULL, epoch = NULL,"
 							  " started_at = NULL, crashes = 0, mode = NULL, due_at = $3"
 							  " WHERE sync_id = $1 AND lane = $2",
@@ -443,14 +495,16 @@ job_finish(const Job *job, bool cancelled)
 {
 	JobTransaction transaction;
 	TimestampTz	   now = worker_now();
-	Oid			   types[1] = {INT8OID};
-	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
+	Oid			   types[2] = {INT8OID, TEXTOID};
+	Datum		   values[2];
 
 	job_begin(&transaction);
+	values[0] = Int64GetDatum(job->sync_id);
+	values[1] = CStringGetTextDatum(lane_of(job));
 	SPI_execute_with_args("SELECT s.consecutive_failures::bigint, EXISTS (SELECT FROM makini._load l"
-						  " WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'),"
+						  " WHERE l.sync_id = s.sync_id AND l.lane = $2),"
 						  " s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
-						  1, types, values, NULL, false, 1);
+						  2, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
 		int			failures = (int) item_int64(0, 1, 0);

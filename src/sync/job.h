@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 #include "makini.h"
 
@@ -31,7 +32,8 @@ typedef struct Job
 	int64		sync_id;
 	bool		backfill;
 	char		mode[16]; /* empty: what the sync needs */
-	TimestampTz closes;	  /* when the hours for it are over; DT_NOEND: never */
+	TimestampTz began;
+	TimestampTz closes; /* when the hours for it are over; DT_NOEND: never */
 } Job;
 
 /* What there is to do, as of a moment. */
@@ -39,6 +41,7 @@ typedef struct JobQueue
 {
 	int			ready;
 	int			running;
+	int			crowded;  /* due, but their connection has all the workers it may have */
 	TimestampTz oldest;	  /* of those ready; WORKER_NEVER: none */
 	TimestampTz next_due; /* of the others, and of the schedules */
 } JobQueue;
@@ -66,6 +69,13 @@ extern bool job_queue_due(TimestampTz now);
 
 extern void job_look(TimestampTz now, JobQueue *queue);
 
+/*
+ * The runs of this database that are to give way to others (list of int, places
+ * in the workers' table).  all: places lack for any job, not just for those of a
+ * connection that has as many as it may have.
+ */
+extern List *job_give_way(TimestampTz now, bool all);
+
 /* age.c: tell of data that has become too old, or no longer is; when to look again. */
 extern TimestampTz age_look(TimestampTz now);
 
@@ -81,5 +91,19 @@ extern void job_finish(const Job *job, bool cancelled);
 
 extern void job_note_failure(const Job *job, const ErrorData *failed);
 extern int	job_failures(const Job *job);
+
+/* ---- give_way.c ---- */
+
+/* Of another's run that waits, who runs for longer than this gives way to it. */
+#define GIVE_WAY_AFTER (60 * USECS_PER_SEC)
+
+/* By a scheduler, outside any transaction: tell runs that others wait for. */
+extern void give_way_tell(TimestampTz now, bool all);
+
+/* By a run worker: a job begins, or with NULL ends. */
+extern void give_way_begin(int slot, const Job *job);
+
+/* Another database waits for a place that is more its than this one's. */
+extern bool another_database_waits(void);
 
 #endif /* MAKINI_JOB_H */

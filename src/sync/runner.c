@@ -35,48 +35,6 @@
 
 extern PGDLLEXPORT void makini_runner_main(Datum arg);
 
-/* Where the current job's hours end; none outside a job. */
-static const Job *current = NULL;
-
-/* ---- giving way ---- */
-
-/* Another database waits for a place that is more its than this one's. */
-static bool
-another_database_waits(void)
-{
-	WorkerShared *shared = worker_shared();
-	bool		  waits;
-
-	LWLockAcquire(shared->lock, LW_SHARED);
-	waits = worker_others_first(MyDatabaseId, worker_count_runs(MyDatabaseId), 0);
-	LWLockRelease(shared->lock);
-	return waits;
-}
-
-/* Somebody waits for a place in this database, or more so in another. */
-static bool
-anybody_waits(void)
-{
-	WorkerShared   *shared = worker_shared();
-	WorkerDatabase *entry;
-	bool			waits;
-
-	LWLockAcquire(shared->lock, LW_SHARED);
-	entry = worker_database(MyDatabaseId, false);
-	waits = entry != NULL && entry->waiting_since != WORKER_NEVER;
-	LWLockRelease(shared->lock);
-	return waits || another_database_waits();
-}
-
-bool
-worker_should_yield(void)
-{
-	if (current == NULL)
-		return false;
-	return !makini_launcher || !instance_may_run() || worker_now() >= current->closes ||
-		(current->backfill && anybody_waits());
-}
-
 /* ---- running ---- */
 
 static char *
@@ -158,16 +116,6 @@ extension_is_there(void)
 	return there;
 }
 
-static void
-say_what_is_run(int slot, bool backfill)
-{
-	WorkerShared *shared = worker_shared();
-
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->runs[slot].backfill = backfill;
-	LWLockRelease(shared->lock);
-}
-
 /*
  * A run writes down itself how it ended.  Where it raised an error before it
  * could do that, the sync's failures are what they were.
@@ -196,11 +144,9 @@ next_job(int slot)
 		return false;
 	worker_has_work();
 	failures = job_failures(&job);
-	say_what_is_run(slot, job.backfill);
-	current = &job;
+	give_way_begin(slot, &job);
 	failed = run(&job);
-	current = NULL;
-	say_what_is_run(slot, false);
+	give_way_begin(slot, NULL);
 	finish_job(&job, failures, failed);
 	return true;
 }
@@ -237,6 +183,19 @@ next_thing(int slot)
 	return next_job(slot) || found;
 }
 
+/* Nobody else is to have this place, and there is to be one. */
+static bool
+may_stay(void)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  too_many;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	too_many = worker_count_runs(InvalidOid) > makini_max_workers;
+	LWLockRelease(shared->lock);
+	return !too_many && makini_launcher && instance_may_run() && !another_database_waits();
+}
+
 void
 makini_runner_main(Datum arg)
 {
@@ -246,10 +205,10 @@ makini_runner_main(Datum arg)
 
 	MessageContext = AllocSetContextCreate(TopMemoryContext, "MessageContext", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(memory);
-	while (makini_launcher && instance_may_run() && next_thing(slot) && !another_database_waits())
+	while (may_stay() && next_thing(slot))
 	{
 		MemoryContextSwitchTo(memory);
 		MemoryContextReset(memory);
-		CHECK_FOR_INTERRUPTS();
+		worker_handle_signals();
 	}
 }

@@ -86,8 +86,11 @@ start_later(int after_failures)
 		worker_now() + worker_backoff(after_failures, USECS_PER_SEC, 60 * USECS_PER_SEC);
 }
 
-/* One worker for each job, those that are at work being about to take the next. */
-static void
+/*
+ * One worker for each job, those that are at work being about to take the next.
+ * True where places lack.
+ */
+static bool
 start_workers(const JobQueue *queue)
 {
 	WorkerShared *shared = worker_shared();
@@ -117,6 +120,7 @@ start_workers(const JobQueue *queue)
 		start_failures = 0;
 	}
 	wait_for_place(waiting ? queue->oldest : WORKER_NEVER);
+	return waiting;
 }
 
 /* What an earlier scheduler of this database had begun to start is nobody's. */
@@ -177,6 +181,7 @@ turn(bool *busy)
 	TimestampTz	   states;
 	JobQueue	   queue;
 	bool		   all;
+	bool		   waiting;
 
 	states = connection_state_turn(now);
 	job_begin(&transaction);
@@ -185,8 +190,13 @@ turn(bool *busy)
 	job_look(now, &queue);
 	job_end(&transaction);
 
-	start_workers(&queue);
+	waiting = start_workers(&queue);
 	next = Min(states, all ? queue.next_due : Min(queue.next_due, now + LOCKED_AGAIN));
+	if (waiting || queue.crowded > 0)
+	{
+		give_way_tell(now, waiting);
+		next = Min(next, now + GIVE_WAY_AFTER);
+	}
 	if (queue.ready > 0 && start_not_before > now)
 		next = Min(next, start_not_before);
 	*busy = queue.ready > 0 || queue.running > 0;

@@ -6,6 +6,7 @@
  *	launcher.c			one per cluster: starts a scheduler where something is due
  *	scheduler.c			one per database with something due
  *	runner.c			run workers: take jobs one after another
+ *	give_way.c			runs that stop at a page, because others wait
  *	sender_worker.c		senders besides the schedulers, where one is not enough
  *	job.c, request.c	the queue of jobs, in the table makini._job
  *	worker_start.c		registering workers, and what to do when slots run out
@@ -80,9 +81,10 @@ extern TimestampTz worker_time(TimestampTz clock);
 
 /*
  * worker_should_yield
- *		Should a long run stop at its next page, to be taken up again later?
- *		True in a run worker when others wait for its place or when the hours
- *		for it are over; false everywhere else.
+ *		Should a run stop at this page, to be taken up again later?  True in a run
+ *		worker when others wait for its place, when the hours for it are over, or
+ *		when nothing is to run here any more; false everywhere else.  Takes note of
+ *		changed settings: call it where a statement could end.
  */
 extern bool worker_should_yield(void);
 
@@ -164,6 +166,7 @@ typedef struct WorkerRun
 {
 	Oid			  database;
 	bool		  backfill;
+	bool		  gives_way; /* its run is to stop at its next page */
 	WorkerProcess process;
 } WorkerRun;
 

@@ -19,6 +19,7 @@
 PG_FUNCTION_INFO_V1(makini_test_advance_clock);
 PG_FUNCTION_INFO_V1(makini_test_now);
 PG_FUNCTION_INFO_V1(makini_test_database_state);
+PG_FUNCTION_INFO_V1(makini_test_runs_giving_way);
 
 /* Everything that is due by the new time is looked at at once. */
 Datum
@@ -62,6 +63,20 @@ makini_test_database_state(PG_FUNCTION_ARGS)
 	if (copy.wanted)
 		PG_RETURN_TEXT_P(cstring_to_text("wanted"));
 	PG_RETURN_TEXT_P(cstring_to_text(copy.next_due == WORKER_NEVER ? "asleep" : "asleep until due"));
+}
+
+/* How many runs have been told to stop at their next page. */
+Datum
+makini_test_runs_giving_way(PG_FUNCTION_ARGS)
+{
+	WorkerShared *shared = worker_shared();
+	int			  n = 0;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < WORKER_RUNS; i++)
+		n += shared->runs[i].process.state != WORKER_NONE && shared->runs[i].gives_way;
+	LWLockRelease(shared->lock);
+	PG_RETURN_INT32(n);
 }
 
 #endif

@@ -53,7 +53,7 @@ is(workers($node), "makini launcher\nmakini run\nmakini scheduler", 'workers are
 is($node->safe_psql('postgres', q{SELECT application_name, query LIKE 'CALL%', state FROM pg_stat_activity WHERE backend_type = 'makini run'}),
 	'makini run|t|active', 'a run shows what it does');
 my ($code, $out, $err) = $node->psql('postgres', "SELECT makini.request_sync($id, 'sideways')");
-like($err, qr/"sideways" is not a mode of a run/, 'modes are checked');
+like($err, qr/invalid value for "mode": "sideways"/, 'modes are checked');
 ($code, $out, $err) = $node->psql('postgres', "SELECT makini.request_sync(4711)");
 like($err, qr/sync 4711 does not exist/, 'and syncs');
 
@@ -131,7 +131,7 @@ is($node->safe_psql('postgres', "SELECT next_run_at FROM makini._sync WHERE sche
 # ---- home ----
 $node->safe_psql('postgres', "UPDATE makini._sync SET home = 'elsewhere/1' WHERE sync_id = $id");
 ($code, $out, $err) = $node->psql('postgres', "SELECT makini.request_sync($id)");
-like($err, qr/sync $id was restored or copied from elsewhere/, 'a sync whose home is elsewhere is refused');
+like($err, qr/sync $id belongs to another database/, 'a sync whose home is elsewhere is refused');
 advance($node, '1 hour');
 until_idle($node);
 is($node->safe_psql('postgres', $ran), 20, 'and not scheduled');

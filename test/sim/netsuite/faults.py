@@ -12,7 +12,7 @@ import zlib
 
 CONNECT = {"hang_connect", "reset_connect", "hang_tls"}
 INSTEAD = {"status", "401", "403", "429", "500", "502", "503", "504", "raw", "recorded", "oauth_error"}
-BEFORE = {"delay", "hang", "reset", "expire_token", "change"}
+BEFORE = {"delay", "hang", "hold", "reset", "expire_token", "change"}
 AFTER = {"change_after"}
 ROWS = {"invalid_utf8", "nul", "big_cell", "stuck", "duplicate", "early_end", "wrong_total", "wrong_count",
         "without_items", "extra_rows", "not_text", "lone_surrogate", "deep"}
@@ -88,6 +88,10 @@ class Faults:
     def clear(self, number=None):
         with self.lock:
             self.armed = [f for f in self.armed if number is not None and f.number != number]
+
+    def is_armed(self, number):
+        with self.lock:
+            return any(f.number == number for f in self.armed)
 
     def strike(self, kinds, path="", sql=None):
         """The faults of these kinds that strike now, each counted once."""

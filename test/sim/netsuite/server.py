@@ -128,6 +128,13 @@ def wait_for_end(sock, seconds):
     raise Gone()
 
 
+def hold_while(sock, armed):
+    """Keep a client waiting until the test lets go; it may close before."""
+    while armed():
+        if ended(sock, 0.02):
+            raise Gone()
+
+
 def ended(sock, seconds):
     """Has the client closed?  Waits up to seconds; pipelined bytes count as an end too."""
     ready, _, _ = select.select([sock], [], [], max(seconds, 0))

@@ -17,7 +17,7 @@ import faults as fault_kinds
 from auth import TOKEN_PATH, TokenError
 from faults import error_body
 from gate import Refused
-from server import Answer, announce, http_date, reset, wait_for_end
+from server import Answer, announce, hold_while, http_date, reset, wait_for_end
 from suiteql import MAX_LIMIT, items_json, page_json, parse_body
 
 SUITEQL_PATH = "/services/rest/query/v1/suiteql"
@@ -173,6 +173,8 @@ class Service:
                 time.sleep(fault.get("ms", 100) / 1000.0)
             elif fault.kind == "hang":
                 wait_for_end(connection.sock, fault.get("seconds", 600))
+            elif fault.kind == "hold":
+                hold_while(connection.sock, lambda number=fault.number: self.faults.is_armed(number))
             elif fault.kind == "reset":
                 reset(connection.sock)
             elif fault.kind == "expire_token":
