@@ -9,8 +9,8 @@
  * its database are ended, and none is started until its transaction is over.
  * Whoever may not run the command ends nothing.
  *
- * And COMMIT PREPARED: the backend that commits knows nothing of the events
- * that another one has written.
+ * And COMMIT PREPARED: the backend that commits knows nothing of the events and
+ * requests that another one has written.
  *
  *-------------------------------------------------------------------------
  */
@@ -299,6 +299,16 @@ commits_prepared(Node *statement)
 		((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
+/* Whether it was an event, a request or a schedule that was prepared, nobody knows. */
+static void
+wake_after_prepared(void)
+{
+	if (!IsTransactionState() || !OidIsValid(get_extension_oid("makini", true)))
+		return;
+	worker_wake_database(MyDatabaseId);
+	event_wake_now();
+}
+
 static void
 process_utility(PlannedStmt *planned, const char *text, bool read_only,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -321,7 +331,7 @@ process_utility(PlannedStmt *planned, const char *text, bool read_only,
 		standard_ProcessUtility(planned, text, read_only, context, params, environment, receiver,
 								completion);
 	if (prepared)
-		event_wake_now();
+		wake_after_prepared();
 }
 
 void
