@@ -183,9 +183,9 @@ next_thing(int slot)
 	return next_job(slot) || found;
 }
 
-/* Nobody else is to have this place, and there is to be one. */
+/* There are to be fewer workers than there are. */
 static bool
-may_stay(void)
+are_too_many(void)
 {
 	WorkerShared *shared = worker_shared();
 	bool		  too_many;
@@ -193,7 +193,7 @@ may_stay(void)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	too_many = worker_count_runs(InvalidOid) > makini_max_workers;
 	LWLockRelease(shared->lock);
-	return !too_many && makini_launcher && instance_may_run() && !another_database_waits();
+	return too_many;
 }
 
 void
@@ -205,7 +205,9 @@ makini_runner_main(Datum arg)
 
 	MessageContext = AllocSetContextCreate(TopMemoryContext, "MessageContext", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(memory);
-	while (may_stay() && next_thing(slot))
+	/* who was started does one thing at least: else two could give way to each other for ever */
+	while (makini_launcher && instance_may_run() && next_thing(slot) && !another_database_waits() &&
+		   !are_too_many())
 	{
 		MemoryContextSwitchTo(memory);
 		MemoryContextReset(memory);

@@ -42,13 +42,17 @@ static WorkerDatabase *entry;
 static bool			   to_send = false; /* something may have to be sent */
 static bool			   sending = false; /* sender_begin() has been called */
 static bool			   tried_sending = false;
+static bool			   waiting = false;	   /* places lack for what is due */
 static int			   failures = 0;	   /* turns in a row that raised an error */
 static int			   start_failures = 0; /* likewise, starts of run workers */
 static TimestampTz	   start_not_before = 0;
 
 /* ---- run workers ---- */
 
-/* Keeps a place for one more run worker; -1 where there is none for this database now. */
+/*
+ * Keeps a place for one more run worker; -1 where there is none for this database
+ * now, which is noted in the same breath: who leaves a place looks for that.
+ */
 static int
 take_run_place(const JobQueue *queue)
 {
@@ -65,17 +69,19 @@ take_run_place(const JobQueue *queue)
 		shared->runs[slot].backfill = false;
 		(void) worker_reserve(&shared->runs[slot].process);
 	}
+	else
+		entry->waiting_since = queue->oldest;
 	LWLockRelease(shared->lock);
 	return slot;
 }
 
 static void
-wait_for_place(TimestampTz since)
+wait_no_more(void)
 {
 	WorkerShared *shared = worker_shared();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	entry->waiting_since = since;
+	entry->waiting_since = WORKER_NEVER;
 	LWLockRelease(shared->lock);
 }
 
@@ -95,7 +101,7 @@ start_workers(const JobQueue *queue)
 {
 	WorkerShared *shared = worker_shared();
 	int			  missing;
-	bool		  waiting = false;
+	bool		  lack = false;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
 	missing = queue->ready + queue->running - worker_count_runs(MyDatabaseId);
@@ -109,7 +115,7 @@ start_workers(const JobQueue *queue)
 
 		if (slot < 0)
 		{
-			waiting = true;
+			lack = true;
 			break;
 		}
 		if (!worker_start(WORKER_RUN, slot))
@@ -119,8 +125,9 @@ start_workers(const JobQueue *queue)
 		}
 		start_failures = 0;
 	}
-	wait_for_place(waiting ? queue->oldest : WORKER_NEVER);
-	return waiting;
+	if (!lack)
+		wait_no_more();
+	return lack;
 }
 
 /* What an earlier scheduler of this database had begun to start is nobody's. */
@@ -181,7 +188,6 @@ turn(bool *busy)
 	TimestampTz	   states;
 	JobQueue	   queue;
 	bool		   all;
-	bool		   waiting;
 
 	states = connection_state_turn(now);
 	job_begin(&transaction);
@@ -439,7 +445,7 @@ makini_scheduler_main(Datum arg)
 				leave_for_good();
 			next = guarded_turn(&working);
 		}
-		working |= has_workers();
+		working |= waiting || has_workers();
 		if (!working && worker_now() >= leave_at)
 			leave_if_idle(linger, next);
 		if (working || worker_now() >= leave_at)

@@ -176,6 +176,7 @@ typedef struct WorkerShared
 	int64		   epoch; /* tells one life of the cluster from the next */
 	uint32		   last_token;
 	int64		   clock_offset; /* tests only */
+	TimestampTz	   clock_stands; /* likewise: 0, or the time that it is until a test moves it */
 	TimestampTz	   no_slot_said_at;
 	bool		   no_room_said; /* that more than WORKER_DATABASES are needed */
 	WorkerProcess  launcher;

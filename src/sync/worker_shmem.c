@@ -249,6 +249,8 @@ worker_available(void)
 TimestampTz
 worker_now(void)
 {
+	if (shared != NULL && shared->clock_stands != 0)
+		return shared->clock_stands;
 	return worker_time(GetCurrentTimestamp());
 }
 
@@ -294,6 +296,16 @@ database_of(WorkerKind kind, int slot)
 	return shared->runs[slot].database;
 }
 
+/* With the lock held. */
+static void
+wake_to_look(WorkerDatabase *entry)
+{
+	entry->wanted = true;
+	entry->look = true;
+	worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
+																   &shared->launcher);
+}
+
 /* With the lock held: whoever waits for a place looks again, and the scheduler for what is left. */
 static void
 run_ended(Oid database)
@@ -301,15 +313,13 @@ run_ended(Oid database)
 	WorkerDatabase *entry = worker_database(database, false);
 
 	for (int i = 0; i < WORKER_DATABASES; i++)
-		if (shared->databases[i].waiting_since != WORKER_NEVER)
-			worker_wake_process(&shared->databases[i].scheduler);
+		if (OidIsValid(shared->databases[i].database) &&
+			shared->databases[i].waiting_since != WORKER_NEVER)
+			wake_to_look(&shared->databases[i]);
 	if (entry == NULL)
 		return;
 	entry->found_nothing = found_work ? 0 : entry->found_nothing + 1;
-	entry->wanted = true;
-	entry->look = true;
-	worker_wake_process(entry->scheduler.state == WORKER_RUNNING ? &entry->scheduler :
-																   &shared->launcher);
+	wake_to_look(entry);
 }
 
 /* With the lock held. */

@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(makini_test_advance_clock);
 PG_FUNCTION_INFO_V1(makini_test_now);
+PG_FUNCTION_INFO_V1(makini_test_stop_clock);
 PG_FUNCTION_INFO_V1(makini_test_database_state);
 PG_FUNCTION_INFO_V1(makini_test_runs_giving_way);
 
@@ -30,6 +31,8 @@ makini_test_advance_clock(PG_FUNCTION_ARGS)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->clock_offset += by->time + by->day * USECS_PER_DAY;
+	if (shared->clock_stands != 0)
+		shared->clock_stands += by->time + by->day * USECS_PER_DAY;
 	worker_wake_process(&shared->launcher);
 	for (int i = 0; i < WORKER_DATABASES; i++)
 		worker_wake_process(&shared->databases[i].scheduler);
@@ -41,6 +44,21 @@ Datum
 makini_test_now(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TIMESTAMPTZ(worker_now());
+}
+
+/* From now on time passes only where a test says so; false: it goes on by itself. */
+Datum
+makini_test_stop_clock(PG_FUNCTION_ARGS)
+{
+	WorkerShared *shared = worker_shared();
+	TimestampTz	  now = worker_now();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (!PG_GETARG_BOOL(0) && shared->clock_stands != 0)
+		shared->clock_offset = now - GetCurrentTimestamp();
+	shared->clock_stands = PG_GETARG_BOOL(0) ? now : 0;
+	LWLockRelease(shared->lock);
+	PG_RETURN_TIMESTAMPTZ(now);
 }
 
 /* "unknown", "wanted", "asleep until ..."; "scheduled" while a scheduler is there. */

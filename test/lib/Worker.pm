@@ -37,6 +37,7 @@ sub use_database
 		CREATE TABLE ran (n bigint GENERATED ALWAYS AS IDENTITY, sync_id bigint, lane text, mode text,
 			at timestamptz, pid int DEFAULT pg_backend_pid());
 		CREATE FUNCTION advance(by interval) RETURNS timestamptz LANGUAGE C STRICT AS 'makini', 'makini_test_advance_clock';
+		CREATE FUNCTION stop_clock(stop boolean) RETURNS timestamptz LANGUAGE C STRICT AS 'makini', 'makini_test_stop_clock';
 		CREATE FUNCTION worker_now() RETURNS timestamptz LANGUAGE C AS 'makini', 'makini_test_now';
 		CREATE FUNCTION database_state(database oid) RETURNS text LANGUAGE C STRICT AS 'makini', 'makini_test_database_state';
 	});
