@@ -17,11 +17,28 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
 
 # What initdb takes a node's encoding from.
 $ENV{LANG} = 'C.UTF-8';
 
-our @EXPORT = qw(makini_node connect_server connect_warehouse options_clause);
+our @EXPORT = qw(makini_node until_up connect_server connect_warehouse options_clause);
+
+# until_up NODE, PIDS: until a server, processes of which were killed, takes questions
+# again.  Before it has noticed it still answers; afterwards it may go away while it
+# is asked, which breaks psql's pipe and would end the test.
+sub until_up
+{
+	my ($node, @killed) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until (!(grep { kill 0, $_ } @killed) && eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 })
+	{
+		die 'waited in vain for the server' if time > $end;
+		usleep(50_000);
+	}
+	return;
+}
 
 # makini_node NAME, preload => bool, conf => lines: a running node whose
 # database postgres has the extension.
@@ -124,6 +141,7 @@ use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
 use Time::HiRes;
 
 # new OPTION...: options are those of sim.py's command line, as in

@@ -82,8 +82,7 @@ sub kill_run
 	kill 'KILL', $session->pid;
 	$session->kill;
 	$sim->disarm;
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no server';
-	until_true('the crash to be over', sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 });
+	until_up($node, $session->pid);
 	return;
 }
 

@@ -40,14 +40,6 @@ sub state_of_load
 	return split(/\|/, $row);
 }
 
-sub until_up
-{
-	until_true('the server to be up', sub {
-		return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 };
-	});
-	return;
-}
-
 my %how = (session => 0, postmaster => 0);
 my $in_the_middle = 0;
 for my $kill (1 .. $kills)
@@ -73,7 +65,7 @@ for my $kill (1 .. $kills)
 	{
 		until_true('the server to start', sub { return $node->start(fail_ok => 1); });
 	}
-	until_up();
+	until_up($node);
 
 	my ($rows, $distinct, $done) = state_of_load();
 	my $label = "kill $kill ($what, $rows rows)";

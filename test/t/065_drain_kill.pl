@@ -63,7 +63,7 @@ sub run_and_kill
 	$session->kill;
 	until_true('the session to be gone', sub { return !kill(0, $session->pid); });
 	until_true('the server to start', sub { return $node->start(fail_ok => 1); }) if $what eq 'postmaster';
-	until_true('the server to be up', sub { return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 }; });
+	until_up($node);
 	return "$what, " . ($over ? 'at rest' : 'running');
 }
 

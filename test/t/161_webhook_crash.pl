@@ -22,8 +22,9 @@ sub kill_worker
 	my $pid = $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'makini scheduler'})
 	  ? query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'makini scheduler' LIMIT 1}) : '';
 
-	kill 'KILL', $pid if $pid =~ /^\d+$/;
-	$node->poll_query_until('postgres', 'SELECT true');
+	return unless $pid =~ /^\d+$/;
+	kill 'KILL', $pid;
+	until_up($node, $pid);
 	return;
 }
 

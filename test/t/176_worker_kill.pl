@@ -38,8 +38,9 @@ sub kill_something
 	}
 	# runs come first, and are what is interesting
 	my $pid = rand() < 0.7 ? $pids[0] : $pids[ rand 4 ];
-	kill 9, $pid if defined $pid;
-	until_query($node, 'the server', 'SELECT NOT pg_is_in_recovery()');
+	return unless defined $pid;
+	kill 9, $pid;
+	until_up($node, $pid);
 	return;
 }
 
