@@ -28,6 +28,7 @@
 #endif
 
 #include "connector/page.h"
+#include "connector/utf8.h"
 
 #define JSON_MAX_DEPTH 64
 
@@ -155,15 +156,6 @@ json_scan_string(char *p, const char *end)
 }
 #endif
 
-static int
-json_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
-}
-
 /* The four digits of a \u escape at p, or -1. */
 static int
 json_hex_word(const char *p)
@@ -172,7 +164,7 @@ json_hex_word(const char *p)
 
 	for (int i = 0; i < 4; i++)
 	{
-		int digit = json_hex_digit(p[i]);
+		int digit = hex_digit(p[i]);
 
 		if (digit < 0)
 			return -1;
@@ -230,32 +222,6 @@ json_skip_string(Json *j, char *p)
 	}
 }
 
-static char *
-json_put_utf8(char *to, int c)
-{
-	if (c < 0x80)
-		*to++ = (char) c;
-	else if (c < 0x800)
-	{
-		*to++ = (char) (0xc0 | (c >> 6));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	else if (c < 0x10000)
-	{
-		*to++ = (char) (0xe0 | (c >> 12));
-		*to++ = (char) (0x80 | ((c >> 6) & 0x3f));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	else
-	{
-		*to++ = (char) (0xf0 | (c >> 18));
-		*to++ = (char) (0x80 | ((c >> 12) & 0x3f));
-		*to++ = (char) (0x80 | ((c >> 6) & 0x3f));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
 /* Undoes the \u escape at p, a pair of surrogates at once. */
 static char *
 json_undo_unicode(Json *j, char *p, char **to)
@@ -269,13 +235,13 @@ json_undo_unicode(Json *j, char *p, char **to)
 		return json_fail_text(j, p, "character U+0000");
 	if (c < 0xd800 || c > 0xdfff)
 	{
-		*to = json_put_utf8(*to, c);
+		*to = utf8_put(*to, (uint32_t) c);
 		return p + 6;
 	}
 	trail = (c < 0xdc00 && p[6] == '\\' && p[7] == 'u') ? json_hex_word(p + 8) : -1;
 	if (trail < 0xdc00 || trail > 0xdfff)
 		return json_fail_text(j, p, "lone surrogate");
-	*to = json_put_utf8(*to, 0x10000 + ((c - 0xd800) << 10) + (trail - 0xdc00));
+	*to = utf8_put(*to, (uint32_t) (0x10000 + ((c - 0xd800) << 10) + (trail - 0xdc00)));
 	return p + 12;
 }
 

@@ -57,10 +57,12 @@ remote_rows(RelOptInfo *rel, RelState *state)
 	return state->connector->count(conn, &query);
 }
 
-static bool
-names_key_column(RelState *state, List *conditions, const SourceColumn *key)
+/* What of conditions the remote side could be asked. */
+static List *
+filters_of(RelState *state, List *conditions)
 {
 	ConditionContext cx;
+	List			*filters = NIL;
 	ListCell		*lc;
 
 	context_init(&cx, state);
@@ -69,8 +71,22 @@ names_key_column(RelState *state, List *conditions, const SourceColumn *key)
 		FilterVerdict verdict;
 		Filter *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
 
-		if (filter != NULL && filter->kind == FILTER_COMPARE && filter->op == CMP_EQ &&
-			filter->column == key)
+		if (filter != NULL)
+			filters = lappend(filters, filter);
+	}
+	return filters;
+}
+
+static bool
+names_key_column(RelState *state, List *conditions, const SourceColumn *key)
+{
+	ListCell *lc;
+
+	foreach(lc, filters_of(state, conditions))
+	{
+		Filter *filter = lfirst(lc);
+
+		if (filter->kind == FILTER_COMPARE && filter->op == CMP_EQ && filter->column == key)
 			return true;
 	}
 	return false;
@@ -156,18 +172,14 @@ cost_of_transfer(double rows)
 static bool
 names_column(RelState *state, List *conditions, const char *column)
 {
-	ConditionContext cx;
-	ListCell		*lc;
+	ListCell *lc;
 
-	context_init(&cx, state);
-	foreach(lc, conditions)
+	foreach(lc, filters_of(state, conditions))
 	{
-		FilterVerdict verdict;
-		Filter *filter = condition_build(&cx, lfirst_node(RestrictInfo, lc)->clause, &verdict);
+		Filter *filter = lfirst(lc);
 
-		if (filter != NULL && filter->column != NULL &&
-			((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
-			pg_strcasecmp(filter->column->name, column) == 0)
+		if (((filter->kind == FILTER_COMPARE && filter->op == CMP_EQ) || filter->kind == FILTER_IN) &&
+			filter->column != NULL && pg_strcasecmp(filter->column->name, column) == 0)
 			return true;
 	}
 	return false;

@@ -47,13 +47,18 @@ remote_clean_text(const char *text)
 			continue;
 		}
 		if (c < ' ' || c == 0x7f)
-			appendStringInfoChar(&out, ' ');
+		{
+			if (out.len > 0 && out.data[out.len - 1] != ' ')
+				appendStringInfoChar(&out, ' ');
+		}
 		else if (len == 1 || any)
 			appendBinaryStringInfo(&out, text, len);
 		else
 			appendStringInfoChar(&out, '?');
 		text += len;
 	}
+	while (out.len > 0 && out.data[out.len - 1] == ' ')
+		out.data[--out.len] = '\0';
 	if (*text)
 		appendStringInfoString(&out, "...");
 	return out.data;

@@ -20,9 +20,6 @@
 /* Error bodies are small; a larger one is not worth parsing. */
 #define MAX_ERROR_BODY (256 * 1024)
 
-/* What of a remote text is repeated at most, in bytes. */
-#define MAX_REMOTE_TEXT 600
-
 /* What a status becomes. */
 typedef struct Verdict
 {
@@ -79,38 +76,12 @@ reason_of(const char *text)
 
 /*
  * asctrac_clean_text
- *		A remote text fit for a message: its reason only, of limited length,
- *		without control characters, in the database's encoding.  text is valid
- *		UTF-8.
+ *		A remote text fit for a message: its reason only.  text is valid UTF-8.
  */
 char *
 asctrac_clean_text(const char *text)
 {
-	StringInfoData out;
-	bool		   any = GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
-
-	initStringInfo(&out);
-	for (text = reason_of(text); *text != '\0' && out.len < MAX_REMOTE_TEXT;)
-	{
-		unsigned char c = (unsigned char) *text;
-		int			  len = pg_utf_mblen((const unsigned char *) text);
-
-		if (c < 0x20 || c == 0x7f)
-		{
-			if (out.len > 0 && out.data[out.len - 1] != ' ')
-				appendStringInfoChar(&out, ' ');
-		}
-		else if (len == 1 || any)
-			appendBinaryStringInfo(&out, text, len);
-		else
-			appendStringInfoChar(&out, '?');
-		text += len;
-	}
-	while (out.len > 0 && out.data[out.len - 1] == ' ')
-		out.data[--out.len] = '\0';
-	if (*text != '\0')
-		appendStringInfoString(&out, "...");
-	return out.data;
+	return remote_clean_text(reason_of(text));
 }
 
 /* Errors are objects with a Message, or plain text. */

@@ -22,6 +22,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "connector/utf8.h"
+
+#define ROOT "NewDataSet"
 #define FIRST_CAPACITY 64
 #define MAX_DEPTH 32
 
@@ -146,58 +149,29 @@ read_tag(Xml *xml, char *p, Tag *tag)
 
 /* ---- text ---- */
 
-static char *
-put_utf8(char *to, unsigned long c)
-{
-	if (c < 0x80)
-		*to++ = (char) c;
-	else if (c < 0x800)
-	{
-		*to++ = (char) (0xc0 | (c >> 6));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	else if (c < 0x10000)
-	{
-		*to++ = (char) (0xe0 | (c >> 12));
-		*to++ = (char) (0x80 | ((c >> 6) & 0x3f));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	else
-	{
-		*to++ = (char) (0xf0 | (c >> 18));
-		*to++ = (char) (0x80 | ((c >> 12) & 0x3f));
-		*to++ = (char) (0x80 | ((c >> 6) & 0x3f));
-		*to++ = (char) (0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
 /* Every way of writing a character is at least as long as the character. */
 static char *
 undo_number(Xml *xml, char *p, char **to)
 {
-	bool		  hex = p[2] == 'x';
-	char		 *digits = p + (hex ? 3 : 2);
-	char		 *end = digits;
-	unsigned long c = 0;
+	int		 base = p[2] == 'x' ? 16 : 10;
+	char	*digits = p + (base == 16 ? 3 : 2);
+	char	*end = digits;
+	uint32_t c = 0;
 
 	for (; *end != ';'; end++)
 	{
-		int digit = *end >= '0' && *end <= '9' ? *end - '0' :
-			hex && *end >= 'a' && *end <= 'f'  ? *end - 'a' + 10 :
-			hex && *end >= 'A' && *end <= 'F'  ? *end - 'A' + 10 :
-												 -1;
+		int digit = hex_digit(*end);
 
-		if (digit < 0 || end - digits >= 8)
+		if (digit < 0 || digit >= base || end - digits >= 8)
 			return fail(xml, p, "a character reference is not well formed");
-		c = c * (hex ? 16 : 10) + (unsigned long) digit;
+		c = c * (uint32_t) base + (uint32_t) digit;
 	}
 	if (end == digits || c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 	{
 		xml->error->bad_text = true;
 		return fail(xml, p, "a character reference names no character");
 	}
-	*to = put_utf8(*to, c);
+	*to = utf8_put(*to, c);
 	return end + 1;
 }
 
@@ -324,6 +298,16 @@ read_column(Xml *xml, char *p, const Tag *open, Cell *cell)
 	return p;
 }
 
+/* The next element inside another, or that one's closing tag. */
+static char *
+read_child(Xml *xml, char *p, const char *parent, Tag *tag)
+{
+	p = read_tag(xml, skip_blanks(p), tag);
+	if (p == NULL || !tag->closing || tag_is(tag, parent))
+		return p;
+	return fail(xml, p, "an element ends that did not begin");
+}
+
 static char *
 read_row(Xml *xml, char *p, const Tag *open, Cell *cells)
 {
@@ -334,11 +318,9 @@ read_row(Xml *xml, char *p, const Tag *open, Cell *cells)
 		return p;
 	for (;;)
 	{
-		p = read_tag(xml, skip_blanks(p), &tag);
-		if (p == NULL)
-			return NULL;
-		if (tag.closing)
-			return tag_is(&tag, xml->row) ? p : fail(xml, p, "an element ends that did not begin");
+		p = read_child(xml, p, xml->row, &tag);
+		if (p == NULL || tag.closing)
+			return p;
 		column = find_name(xml, &tag);
 		p = column < 0 ? skip_element(xml, p, &tag, 1) : read_column(xml, p, &tag, &cells[column]);
 		if (p == NULL)
@@ -384,11 +366,9 @@ read_rows(Xml *xml, char *p, const Tag *open)
 		return p;
 	for (;;)
 	{
-		p = read_tag(xml, skip_blanks(p), &tag);
-		if (p == NULL)
-			return NULL;
-		if (tag.closing)
-			return tag_is(&tag, "NewDataSet") ? p : fail(xml, p, "an element ends that did not begin");
+		p = read_child(xml, p, ROOT, &tag);
+		if (p == NULL || tag.closing)
+			return p;
 		if (tag_is(&tag, xml->row))
 		{
 			Cell *cells = new_row(xml, p);
@@ -418,8 +398,8 @@ read_document(Xml *xml, char *p)
 	p = read_tag(xml, p, &tag);
 	if (p == NULL)
 		return NULL;
-	if (tag.closing || !tag_is(&tag, "NewDataSet"))
-		return fail(xml, p, "it does not begin with NewDataSet");
+	if (tag.closing || !tag_is(&tag, ROOT))
+		return fail(xml, p, "it does not begin with " ROOT);
 	p = read_rows(xml, p, &tag);
 	if (p == NULL)
 		return NULL;

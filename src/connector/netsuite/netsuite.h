@@ -75,6 +75,8 @@ extern char *suiteql_column_name(const RemoteQuery *query, int index);
 extern char *suiteql_extreme(Connection *conn, const RemoteQuery *query, AggregateKind aggregate,
 							 const QueryOrder *order, List **params);
 extern char *suiteql_count(Connection *conn, const RemoteQuery *query, List **params);
+
+/* suiteql_judge.c */
 extern FilterVerdict suiteql_judge(const Filter *leaf);
 extern bool			 suiteql_can_order(const SourceColumn *column, bool bounded_by_page);
 extern bool			 suiteql_can_aggregate(AggregateKind aggregate, const SourceColumn *column);
