@@ -23,7 +23,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 
 PG_FUNCTION_INFO_V1(makini_grant_access);

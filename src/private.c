@@ -15,6 +15,17 @@
 #include "private.h"
 
 uint64
+private_query(const char *statement, int nargs, const Oid *types, const Datum *values, const char *nulls)
+{
+	if (SPI_execute_with_args(statement, nargs, unconstify(Oid *, types),
+							  unconstify(Datum *, values), nulls, false, 0) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not run \"%s\": %s", statement, SPI_result_code_string(SPI_result))));
+	return SPI_processed;
+}
+
+uint64
 private_execute(const char *statement, int nargs, const Oid *types, const Datum *values,
 				const char *nulls)
 {
@@ -23,15 +34,16 @@ private_execute(const char *statement, int nargs, const Oid *types, const Datum 
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	if (SPI_execute_with_args(statement, nargs, unconstify(Oid *, types),
-							  unconstify(Datum *, values), nulls, false, 0) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not run \"%s\": %s", statement, SPI_result_code_string(SPI_result))));
-	met = SPI_processed;
+	met = private_query(statement, nargs, types, values, nulls);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return met;
+}
+
+Datum
+private_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
 char *
@@ -46,7 +58,7 @@ int64
 private_int64(uint64 row, int column, int64 when_null)
 {
 	bool  isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	Datum value = private_value(row, column, &isnull);
 
 	return isnull ? when_null : DatumGetInt64(value);
 }
@@ -55,9 +67,20 @@ bool
 private_bool(uint64 row, int column)
 {
 	bool  isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	Datum value = private_value(row, column, &isnull);
 
 	return !isnull && DatumGetBool(value);
+}
+
+bool
+private_uuid(uint64 row, int column, pg_uuid_t *id)
+{
+	bool  isnull;
+	Datum value = private_value(row, column, &isnull);
+
+	if (!isnull)
+		*id = *DatumGetUUIDP(value);
+	return !isnull;
 }
 
 ArrayType *

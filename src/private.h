@@ -12,6 +12,7 @@
 
 #include "nodes/pg_list.h"
 #include "utils/array.h"
+#include "utils/uuid.h"
 
 /*
  * private_execute
@@ -22,6 +23,10 @@
 extern uint64 private_execute(const char *statement, int nargs, const Oid *types,
 							  const Datum *values, const char *nulls);
 
+/* The same for who is connected to SPI and has those rights; SPI_tuptable holds the rows. */
+extern uint64 private_query(const char *statement, int nargs, const Oid *types, const Datum *values,
+							const char *nulls);
+
 /*
  * Values of SPI_tuptable, whose rows are counted from 0 and columns from 1.
  * Texts are in the memory that was current before SPI_connect, so that they
@@ -29,7 +34,9 @@ extern uint64 private_execute(const char *statement, int nargs, const Oid *types
  */
 extern char *private_text(uint64 row, int column);
 extern int64 private_int64(uint64 row, int column, int64 when_null);
-extern bool	 private_bool(uint64 row, int column); /* NULL is not true */
+extern bool	 private_bool(uint64 row, int column);				  /* NULL is not true */
+extern bool	 private_uuid(uint64 row, int column, pg_uuid_t *id); /* false for NULL */
+extern Datum private_value(uint64 row, int column, bool *isnull);
 
 /* An array of type text of a List of char *, and the other way round. */
 extern ArrayType *texts_to_array(List *texts);

@@ -10,7 +10,7 @@
 #include "foreign/foreign.h"
 
 #include "connector/connector.h"
-#include "connector/option.h"
+#include "nearest.h"
 
 extern const Connector asctrac_connector;
 extern const Connector netsuite_connector;

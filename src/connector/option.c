@@ -32,43 +32,8 @@
 #include "utils/varlena.h"
 
 #include "connector/option.h"
+#include "nearest.h"
 #include "remote/url.h"
-
-#define NEAREST_MAX_DISTANCE 4
-
-/* ---------------------------------------------------------------------
- * Nearest names
- * ---------------------------------------------------------------------
- */
-
-void
-nearest_init(Nearest *nearest, const char *name)
-{
-	nearest->name = asc_tolower(name, strlen(name));
-	nearest->best = NULL;
-	nearest->distance = Min(NEAREST_MAX_DISTANCE, (int) strlen(name) / 2) + 1;
-}
-
-void
-nearest_offer(Nearest *nearest, const char *candidate)
-{
-	int distance;
-
-	if (strlen(nearest->name) > 100)
-		return;
-	distance = varstr_levenshtein_less_equal(nearest->name, strlen(nearest->name), candidate,
-											 strlen(candidate), 1, 1, 1, nearest->distance, true);
-	if (distance >= nearest->distance)
-		return;
-	nearest->distance = distance;
-	nearest->best = candidate;
-}
-
-const char *
-nearest_found(const Nearest *nearest)
-{
-	return nearest->best;
-}
 
 /* ---------------------------------------------------------------------
  * Checking

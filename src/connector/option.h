@@ -28,16 +28,4 @@ extern bool		   option_bool(List *options, const char *name, bool missing);
 extern int		   option_int(List *options, const char *name, int missing);
 extern int		   option_duration(List *options, const char *name, int missing); /* ms */
 
-/* The candidate most like a misspelt name. */
-typedef struct Nearest
-{
-	const char *name;
-	const char *best;
-	int			distance;
-} Nearest;
-
-extern void		   nearest_init(Nearest *nearest, const char *name);
-extern void		   nearest_offer(Nearest *nearest, const char *candidate);
-extern const char *nearest_found(const Nearest *nearest); /* NULL: nothing is near */
-
 #endif /* MAKINI_OPTION_H */

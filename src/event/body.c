@@ -66,6 +66,13 @@ event_append_text(StringInfo text, const char *value)
 		escape_json(text, value);
 }
 
+void
+event_append_member(StringInfo text, const char *member, const char *value)
+{
+	appendStringInfoString(text, member);
+	event_append_text(text, value);
+}
+
 char *
 event_body(const EventBody *event, const char *api_version, const pg_uuid_t *instance)
 {
@@ -73,19 +80,16 @@ event_body(const EventBody *event, const char *api_version, const pg_uuid_t *ins
 
 	initStringInfo(&body);
 	append_uuid(&body, "{\"id\":", &event->event_id);
-	appendStringInfoString(&body, ",\"type\":");
-	event_append_text(&body, event->type);
+	event_append_member(&body, ",\"type\":", event->type);
 	appendStringInfoString(&body, ",\"timestamp\":");
 	event_append_moment(&body, event->occurred_at);
-	appendStringInfoString(&body, ",\"api_version\":");
-	event_append_text(&body, api_version);
+	event_append_member(&body, ",\"api_version\":", api_version);
 	append_uuid(&body, ",\"instance\":", instance);
 	if (event->has_connection)
 		append_uuid(&body, ",\"connection_id\":", &event->connection);
 	else
 		appendStringInfoString(&body, ",\"connection_id\":null");
-	appendStringInfoString(&body, ",\"connection\":");
-	event_append_text(&body, event->server);
+	event_append_member(&body, ",\"connection\":", event->server);
 	if (event->sequence > 0)
 		appendStringInfo(&body, ",\"sequence\":" INT64_FORMAT, event->sequence);
 	else

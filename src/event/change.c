@@ -13,9 +13,9 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
-#include "connector/option.h"
 #include "event/change.h"
 #include "event/setting.h"
+#include "nearest.h"
 
 static void
 refuse_key(const char *key, const char *what, const char *const *keys)

@@ -13,10 +13,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "connection_store.h"
 #include "connector/connector.h"
-#include "connector/store.h"
 #include "event/connection_state.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_check_connection);
@@ -74,19 +75,13 @@ set_lifecycle(const char *name, const char *lifecycle)
 	Oid			   types[2] = {UUIDOID, TEXTOID};
 	Datum		   values[2];
 	pg_uuid_t	   id = connection_store(server->serverid);
-	MakiniRights   saved;
 	bool		   changed;
 
 	values[0] = UUIDPGetDatum(&id);
 	values[1] = CStringGetTextDatum(lifecycle);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._connection SET lifecycle = $2"
-						  " WHERE connection_id = $1 AND lifecycle <> $2",
-						  2, types, values, NULL, false, 0);
-	changed = SPI_processed > 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
+	changed = private_execute("UPDATE makini._connection SET lifecycle = $2"
+							  " WHERE connection_id = $1 AND lifecycle <> $2",
+							  2, types, values, NULL) > 0;
 	worker_wake_at_commit();
 	return changed;
 }

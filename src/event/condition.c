@@ -18,12 +18,13 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "attempt.h"
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 /* What is known of a condition after this occurrence. */
 typedef struct Seen
@@ -113,8 +114,6 @@ count_condition(const SystemError *error, int64 n, Seen *seen)
 	Datum		 values[7];
 	pg_uuid_t	 none = {{0}};
 	MakiniRights saved;
-	HeapTuple	 row;
-	bool		 isnull;
 
 	values[0] = CStringGetTextDatum(error->component);
 	values[1] = CStringGetTextDatum(error->code);
@@ -125,20 +124,12 @@ count_condition(const SystemError *error, int64 n, Seen *seen)
 	values[6] = Int64GetDatum(n);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(COUNT_CONDITION, lengthof(types), types, values, NULL, false, 0);
-	row = SPI_tuptable->vals[0];
-	seen->raise = DatumGetBool(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-	seen->count = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
-	seen->first_seen = DatumGetTimestampTz(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+	(void) private_query(COUNT_CONDITION, lengthof(types), types, values, NULL);
+	seen->raise = private_bool(0, 1);
+	seen->count = private_int64(0, 2, 0);
+	seen->first_seen = private_int64(0, 3, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
-}
-
-static void
-append_member(StringInfo data, const char *member, const char *value)
-{
-	appendStringInfoString(data, member);
-	event_append_text(data, value);
 }
 
 /* [{"rule": "low_stock"}] */
@@ -150,7 +141,7 @@ append_affected(StringInfo data, const SystemError *error)
 	{
 		appendStringInfoChar(data, '{');
 		event_append_text(data, error->component);
-		append_member(data, ":", error->affected);
+		event_append_member(data, ":", error->affected);
 		appendStringInfoChar(data, '}');
 	}
 	appendStringInfoChar(data, ']');
@@ -164,11 +155,11 @@ raise_condition(const SystemError *error, const Seen *seen)
 	bool		   raised;
 
 	initStringInfo(&data);
-	append_member(&data, "{\"component\":", error->component);
-	append_member(&data, ",\"code\":", error->code);
-	append_member(&data, ",\"message\":", error->message);
-	append_member(&data, ",\"hint\":", error->hint);
-	append_member(&data, ",\"connection\":", error->server);
+	event_append_member(&data, "{\"component\":", error->component);
+	event_append_member(&data, ",\"code\":", error->code);
+	event_append_member(&data, ",\"message\":", error->message);
+	event_append_member(&data, ",\"hint\":", error->hint);
+	event_append_member(&data, ",\"connection\":", error->server);
 	append_affected(&data, error);
 	if (error->from == 0 && error->to == 0)
 		appendStringInfoString(&data, ",\"window\":null");
@@ -188,14 +179,21 @@ raise_condition(const SystemError *error, const Seen *seen)
 	(void) event_raise(&event, &raised);
 }
 
-static void
-note_condition(const SystemError *error, int64 n)
+typedef struct Occurrence
 {
-	Seen seen;
+	const SystemError *error;
+	int64			   n;
+} Occurrence;
 
-	count_condition(error, n, &seen);
+static void
+note_condition(void *arg)
+{
+	Occurrence *occurrence = arg;
+	Seen		seen;
+
+	count_condition(occurrence->error, occurrence->n, &seen);
 	if (seen.raise)
-		raise_condition(error, &seen);
+		raise_condition(occurrence->error, &seen);
 }
 
 /*
@@ -203,46 +201,24 @@ note_condition(const SystemError *error, int64 n)
  * makes this one's fail; the statement that it was noted by must not.
  */
 static void
-note_in_old_snapshot(const SystemError *error, int64 n)
+note_in_old_snapshot(Occurrence *occurrence)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *problem = run_attempt(note_condition, occurrence);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		note_condition(error, n);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *problem;
-
-		MemoryContextSwitchTo(context);
-		problem = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (problem->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
-			ReThrowError(problem);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (problem != NULL && problem->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+		ReThrowError(problem);
 }
 
 void
 event_system_error(const SystemError *error)
 {
-	uint32 hash = hash_of_condition(error);
-	int64  n = occurrences_to_write(hash);
+	uint32	   hash = hash_of_condition(error);
+	Occurrence occurrence = {.error = error, .n = occurrences_to_write(hash)};
 
-	if (n == 0 || !lock_condition(hash))
+	if (occurrence.n == 0 || !lock_condition(hash))
 		return;
 	if (IsolationUsesXactSnapshot())
-		note_in_old_snapshot(error, n);
+		note_in_old_snapshot(&occurrence);
 	else
-		note_condition(error, n);
+		note_condition(&occurrence);
 }

@@ -16,9 +16,10 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/connection_state.h"
 #include "event/connection_step.h"
+#include "private.h"
 #include "sync/worker.h"
 
 typedef struct MappingState
@@ -68,18 +69,16 @@ mapping_state(uint64 row)
 {
 	MappingState *state = palloc0(sizeof(MappingState));
 	const char	 *version;
-	bool		  isnull;
 
 	state->of.serverid = (Oid) state_number(row, 1);
-	state->of.connection =
-		*DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &isnull));
+	(void) private_uuid(row, 2, &state->of.connection);
 	state->of.server = state_text(row, 3);
 	state->of.owner = (Oid) state_number(row, 4);
 	state->umid = (Oid) state_number(row, 5);
 	state->role = state_text(row, 6);
 	state->role_oid = (Oid) state_number(row, 7);
 	state->version = state_text(row, 8);
-	state->kept = state_text(row, 9)[0] == 't';
+	state->kept = private_bool(row, 9);
 	state->row.auth = auth_of(state_text(row, 10));
 	version = state_text(row, 11);
 	state->row.version = version == NULL ? "" : version;

@@ -25,10 +25,11 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/connection_state.h"
 #include "event/connection_step.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/job.h"
 #include "sync/worker.h"
 
@@ -65,10 +66,7 @@ state_time(uint64 row, int column)
 int64
 state_number(uint64 row, int column)
 {
-	bool  isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
+	return private_int64(row, column, 0);
 }
 
 const char *
@@ -116,32 +114,22 @@ health_of(const char *name)
 	" WHERE ($1 = 0 OR s.server_oid = $1) AND NOT EXISTS (SELECT FROM makini._connection k"        \
 	"  WHERE k.connection_id = s.connection_id AND k.home <> makini._home())"
 
-static bool
-state_flag(uint64 row, int column)
-{
-	const char *text = state_text(row, column);
-
-	return text != NULL && text[0] == 't';
-}
-
 static ServerState *
 server_state(uint64 row, bool *other_server)
 {
 	ServerState *state = palloc0(sizeof(ServerState));
-	bool		 isnull;
 
 	state->of.serverid = (Oid) state_number(row, 1);
-	state->of.connection =
-		*DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 2, &isnull));
+	(void) private_uuid(row, 2, &state->of.connection);
 	state->of.server = state_text(row, 3);
 	state->of.owner = (Oid) state_number(row, 4);
 	state->version = state_text(row, 5);
-	state->kept = state_flag(row, 6);
-	state->stale = state->kept && state_flag(row, 7);
+	state->kept = private_bool(row, 6);
+	state->stale = state->kept && private_bool(row, 7);
 	state->row.health = health_of(state_text(row, 8));
 	state->row.told = health_of(state_text(row, 9));
 	state->row.told_offline_at = state_time(row, 10);
-	state->row.probing = state_flag(row, 11);
+	state->row.probing = private_bool(row, 11);
 	state->row.probe_started_at = state_time(row, 12);
 	state->row.probe_at = state_time(row, 13);
 	state->row.probes = (int) state_number(row, 14);

@@ -17,9 +17,10 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/connection_state.h"
 #include "event/connection_step.h"
+#include "private.h"
 #include "sync/worker.h"
 
 /* ---- writing down ---- */
@@ -95,10 +96,8 @@ static ApiDeprecation
 deprecation_of(uint64 row)
 {
 	ApiDeprecation deprecation = {0};
-	bool		   isnull;
 
-	deprecation.connection =
-		*DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull));
+	(void) private_uuid(row, 1, &deprecation.connection);
 	deprecation.server = state_text(row, 2);
 	deprecation.owner = (Oid) state_number(row, 3);
 	deprecation.path = state_text(row, 4);

@@ -19,10 +19,12 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "argument.h"
+#include "connection_store.h"
 #include "connector/connector.h"
-#include "connector/store.h"
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 PG_FUNCTION_INFO_V1(makini_emit);
 PG_FUNCTION_INFO_V1(makini_preview_event);
@@ -43,7 +45,6 @@ stored_connection(Oid serverid, pg_uuid_t *id)
 	Oid				  types[] = {OIDOID, TEXTOID};
 	Datum		 values[] = {ObjectIdGetDatum(serverid), CStringGetTextDatum(connection_home())};
 	MakiniRights saved;
-	bool		 isnull;
 	bool		 found;
 
 	makini_rights_of_extension(&saved);
@@ -58,9 +59,7 @@ stored_connection(Oid serverid, pg_uuid_t *id)
 					(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not look for a connection")));
 	}
 	SPI_execute_plan(plan, values, NULL, true, 1);
-	found = SPI_processed == 1;
-	if (found)
-		*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	found = SPI_processed == 1 && private_uuid(0, 1, id);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return found;
@@ -73,12 +72,6 @@ event_connection(const char *server)
 	pg_uuid_t id;
 
 	return stored_connection(serverid, &id) ? id : connection_store(serverid);
-}
-
-static char *
-text_or_null(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 Datum
@@ -100,8 +93,8 @@ makini_emit(PG_FUNCTION_ARGS)
 		event.connection = &connection;
 	}
 	event.owner = GetUserId();
-	event.key = text_or_null(fcinfo, 3);
-	event.dedupe_key = text_or_null(fcinfo, 4);
+	event.key = argument_text_or_null(fcinfo, 3);
+	event.dedupe_key = argument_text_or_null(fcinfo, 4);
 
 	*id = event_raise_jsonb(&event, PG_GETARG_JSONB_P(1), &raised);
 	PG_RETURN_UUID_P(id);
@@ -112,20 +105,12 @@ makini_emit(PG_FUNCTION_ARGS)
  * ---------------------------------------------------------------------
  */
 
-static Datum
-column(int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
-}
-
 /* Read with the caller's own rights: the view shows what the caller may see. */
 static bool
 read_visible_event(const pg_uuid_t *id, EventBody *event)
 {
 	Oid	  types[] = {UUIDOID};
 	Datum values[] = {UUIDPGetDatum(id)};
-	Datum value;
-	bool  isnull;
 
 	SPI_execute_with_args("SELECT e.type, e.occurred_at, e.connection_id, c.server_name::text, e.sequence,"
 						  " e.data::text"
@@ -135,17 +120,12 @@ read_visible_event(const pg_uuid_t *id, EventBody *event)
 	if (SPI_processed == 0)
 		return false;
 	event->event_id = *id;
-	event->type = TextDatumGetCString(column(1, &isnull));
-	event->occurred_at = DatumGetTimestampTz(column(2, &isnull));
-	value = column(3, &isnull);
-	event->has_connection = !isnull;
-	if (!isnull)
-		event->connection = *DatumGetUUIDP(value);
-	value = column(4, &isnull);
-	event->server = isnull ? NULL : TextDatumGetCString(value);
-	value = column(5, &isnull);
-	event->sequence = isnull ? 0 : DatumGetInt64(value);
-	event->data = TextDatumGetCString(column(6, &isnull));
+	event->type = private_text(0, 1);
+	event->occurred_at = private_int64(0, 2, 0);
+	event->has_connection = private_uuid(0, 3, &event->connection);
+	event->server = private_text(0, 4);
+	event->sequence = private_int64(0, 5, 0);
+	event->data = private_text(0, 6);
 	return true;
 }
 

@@ -28,6 +28,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 /* Columns of makini._event. */
 enum
@@ -258,7 +259,6 @@ take_dedupe_key(const EventBatch *batch, pg_uuid_t *id)
 	Oid				  types[] = {TEXTOID, TEXTOID, UUIDOID};
 	Datum			  values[3];
 	MakiniRights	  saved;
-	bool			  isnull;
 	bool			  taken;
 
 	check_dedupe_key(batch->event.dedupe_key);
@@ -276,7 +276,7 @@ take_dedupe_key(const EventBatch *batch, pg_uuid_t *id)
 	SPI_execute_plan(take, values, NULL, false, 0);
 	taken = SPI_processed == 1;
 	if (!taken && SPI_execute_plan(look, values, NULL, false, 1) == SPI_OK_SELECT && SPI_processed == 1)
-		*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		(void) private_uuid(0, 1, id);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return taken;

@@ -15,6 +15,7 @@
  *	dropped.c		a server was dropped
  *	rule*.c			create_rule(): conditions over the rows of a table
  *	watch*.c		create_watch(): rows that newly appear in a query
+ *	named.c			what rules and watches are both asked
  *
  * An event goes from makini._event, where writers put it and which stays small,
  * to makini._event_log as soon as a sender has seen it committed.
@@ -261,6 +262,9 @@ extern void event_append_moment(StringInfo text, TimestampTz moment);
 
 /* Text as a JSON string; null for NULL. */
 extern void event_append_text(StringInfo text, const char *value);
+
+/* The same behind what makes it a member: ",\"name\":". */
+extern void event_append_member(StringInfo text, const char *member, const char *value);
 
 /* Raises 22023 unless it is a version that bodies can be made in. */
 extern void event_check_api_version(const char *api_version);

@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/event.h"
 #include "event/watch.h"
 

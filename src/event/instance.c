@@ -17,6 +17,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 PG_FUNCTION_INFO_V1(makini_instance_id);
 
@@ -24,15 +25,13 @@ static pg_uuid_t
 run_for_id(const char *statement, bool read_only)
 {
 	MakiniRights saved;
-	bool		 isnull = true;
 	pg_uuid_t	 id;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	if (SPI_execute(statement, read_only, 1) < 0 || SPI_processed != 1)
+	if (SPI_execute(statement, read_only, 1) < 0 || SPI_processed != 1 || !private_uuid(0, 1, &id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read the id of this installation")));
-	id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return id;

@@ -19,18 +19,12 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 /* ---------------------------------------------------------------------
  * Members
  * ---------------------------------------------------------------------
  */
-
-static void
-append_member(StringInfo data, const char *member, const char *value)
-{
-	appendStringInfoString(data, member);
-	event_append_text(data, value);
-}
 
 static void
 append_time(StringInfo data, const char *member, TimestampTz moment)
@@ -47,13 +41,13 @@ append_error(StringInfo data, const EventError *error)
 		appendStringInfoString(data, ",\"error\":null");
 		return;
 	}
-	append_member(data, ",\"error\":{\"code\":", error->code);
-	append_member(data, ",\"message\":", error->message);
+	event_append_member(data, ",\"error\":{\"code\":", error->code);
+	event_append_member(data, ",\"message\":", error->message);
 	if (error->http_status == 0)
 		appendStringInfoString(data, ",\"http_status\":null");
 	else
 		appendStringInfo(data, ",\"http_status\":%d", error->http_status);
-	append_member(data, ",\"hint\":", error->hint);
+	event_append_member(data, ",\"hint\":", error->hint);
 	appendStringInfo(data, ",\"retryable\":%s}", error->retryable ? "true" : "false");
 }
 
@@ -61,19 +55,12 @@ append_error(StringInfo data, const EventError *error)
 static char *
 ask_for_text(const char *statement, int n, Oid *types, Datum *values, const char *nulls)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MakiniRights  saved;
-	char		 *text = NULL;
+	MakiniRights saved;
+	char		*text;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(statement, n, types, values, nulls, false, 1);
-	if (SPI_processed == 1)
-	{
-		char *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-
-		text = value == NULL ? NULL : MemoryContextStrdup(caller, value);
-	}
+	text = private_query(statement, n, types, values, nulls) == 1 ? private_text(0, 1) : NULL;
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return text;
@@ -117,11 +104,11 @@ event_connection_change(const ConnectionChange *change)
 	bool		   raised;
 
 	initStringInfo(&data);
-	append_member(&data, "{\"server\":", change->server);
-	append_member(&data, ",\"role\":", change->role);
-	append_member(&data, ",\"from\":", change->from);
-	append_member(&data, ",\"to\":", change->to);
-	append_member(&data, ",\"reason\":", change->reason);
+	event_append_member(&data, "{\"server\":", change->server);
+	event_append_member(&data, ",\"role\":", change->role);
+	event_append_member(&data, ",\"from\":", change->from);
+	event_append_member(&data, ",\"to\":", change->to);
+	event_append_member(&data, ",\"reason\":", change->reason);
 	append_error(&data, change->error);
 	appendStringInfo(&data, ",\"affected\":%s", affected_syncs(change));
 	append_time(&data, ",\"since\":", change->since);
@@ -150,6 +137,7 @@ event_sync_age(int64 sync_id, bool stale, int64 run_id)
 	Datum		 values[3];
 	char		 nulls[] = "   ";
 	Event		 event = {.type = stale ? "sync.stale" : "sync.fresh"};
+	pg_uuid_t	 connection;
 	MakiniRights saved;
 	bool		 isnull;
 	bool		 raised;
@@ -160,16 +148,12 @@ event_sync_age(int64 sync_id, bool stale, int64 run_id)
 	values[2] = CStringGetTextDatum(stale ? "stale" : "fresh");
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(SYNC_AGE, lengthof(types), types, values, nulls, false, 1);
-	if (SPI_processed == 1)
+	if (private_query(SYNC_AGE, lengthof(types), types, values, nulls) == 1)
 	{
-		HeapTuple row = SPI_tuptable->vals[0];
-		TupleDesc desc = SPI_tuptable->tupdesc;
-
-		event.connection = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
-		event.owner = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+		event.connection = private_uuid(0, 1, &connection) ? &connection : NULL;
+		event.owner = DatumGetObjectId(private_value(0, 2, &isnull));
 		event.key = psprintf(INT64_FORMAT, sync_id);
-		event.data = SPI_getvalue(row, desc, 3);
+		event.data = private_text(0, 3);
 		(void) event_raise(&event, &raised);
 	}
 	SPI_finish();
@@ -202,11 +186,11 @@ event_api_deprecated(const ApiDeprecation *deprecation)
 	bool		   raised;
 
 	initStringInfo(&data);
-	append_member(&data, "{\"server\":", deprecation->server);
-	append_member(&data, ",\"path\":", deprecation->path);
+	event_append_member(&data, "{\"server\":", deprecation->server);
+	event_append_member(&data, ",\"path\":", deprecation->path);
 	append_time(&data, ",\"deprecated_at\":", deprecation->deprecated_at);
 	append_time(&data, ",\"sunset_at\":", deprecation->sunset_at);
-	append_member(&data, ",\"link\":", deprecation->link);
+	event_append_member(&data, ",\"link\":", deprecation->link);
 	if (deprecation->sunset_at == 0)
 		appendStringInfoString(&data, ",\"days_left\":null}");
 	else

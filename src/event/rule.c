@@ -19,11 +19,13 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/change.h"
 #include "event/event.h"
+#include "event/named.h"
 #include "event/rule.h"
 #include "makini.h"
+#include "private.h"
 
 #define MAX_EVENTS 1000
 
@@ -91,21 +93,6 @@ rule_owns_relation(const Rule *rule)
  * ---------------------------------------------------------------------
  */
 
-static Datum
-column(int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
-}
-
-static char *
-text_column(int n)
-{
-	bool  isnull;
-	Datum value = column(n, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 #define RULE_COLUMNS                                                                               \
 	"rule_id, name, home = makini._home(), owner_oid, relation_oid, relation, condition, type,"    \
 	" on_operation, payload, connection_id, options, search_path, enabled"
@@ -115,26 +102,22 @@ rule_of_row(void)
 {
 	Rule *rule = palloc0(sizeof(Rule));
 	bool  isnull;
-	Datum connection;
 
-	rule->rule_id = DatumGetInt64(column(1, &isnull));
-	rule->name = text_column(2);
-	rule->at_home = DatumGetBool(column(3, &isnull));
-	rule->author.userid = DatumGetObjectId(column(4, &isnull));
-	rule->relid = DatumGetObjectId(column(5, &isnull));
-	rule->relation = text_column(6);
-	rule->condition = text_column(7);
-	rule->type = text_column(8);
-	rule_read_operations(rule, text_column(9));
-	rule->payload = text_column(10);
-	connection = column(11, &isnull);
-	rule->has_connection = !isnull;
-	if (!isnull)
-		rule->connection = *DatumGetUUIDP(connection);
-	rule->options_json = DatumGetJsonbPCopy(column(12, &isnull));
+	rule->rule_id = private_int64(0, 1, 0);
+	rule->name = private_text(0, 2);
+	rule->at_home = private_bool(0, 3);
+	rule->author.userid = DatumGetObjectId(private_value(0, 4, &isnull));
+	rule->relid = DatumGetObjectId(private_value(0, 5, &isnull));
+	rule->relation = private_text(0, 6);
+	rule->condition = private_text(0, 7);
+	rule->type = private_text(0, 8);
+	rule_read_operations(rule, private_text(0, 9));
+	rule->payload = private_text(0, 10);
+	rule->has_connection = private_uuid(0, 11, &rule->connection);
+	rule->options_json = DatumGetJsonbPCopy(private_value(0, 12, &isnull));
 	rule_read_options(rule->options_json, &rule->options);
-	rule->author.search_path = text_column(13);
-	rule->enabled = DatumGetBool(column(14, &isnull));
+	rule->author.search_path = private_text(0, 13);
+	rule->enabled = private_bool(0, 14);
 	return rule;
 }
 
@@ -158,8 +141,7 @@ load(const char *statement, Oid type, Datum value)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(statement, 1, &type, &value, NULL, false, 1);
-	if (SPI_processed == 1)
+	if (private_query(statement, 1, &type, &value, NULL) == 1)
 	{
 		MemoryContextSwitchTo(context);
 		rule = rule_of_row();
@@ -209,7 +191,6 @@ rule_store(Rule *rule)
 	Datum		 values[13];
 	char		 nulls[] = "             ";
 	bool		 is_new = rule->rule_id == 0;
-	bool		 isnull;
 	MakiniRights saved;
 
 	values[0] = CStringGetTextDatum(rule->name);
@@ -230,13 +211,10 @@ rule_store(Rule *rule)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(is_new ? INSERT_RULE : UPDATE_RULE, is_new ? 12 : 13, types, values,
-						  nulls, false, 0);
 	/* Another transaction was first. */
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("rule \"%s\" already exists", rule->name)));
-	rule->rule_id = DatumGetInt64(column(1, &isnull));
+	if (private_query(is_new ? INSERT_RULE : UPDATE_RULE, is_new ? 12 : 13, types, values, nulls) == 0)
+		named_refuse_second("rule", rule->name);
+	rule->rule_id = private_int64(0, 1, 0);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	/* What backends keep of the rule is known to them by its table. */
@@ -251,13 +229,8 @@ rule_store(Rule *rule)
 void
 rule_delete(int64 rule_id)
 {
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(rule_id)};
-	MakiniRights saved;
+	Oid	  types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(rule_id)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(DELETE_RULE, 1, types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) private_execute(DELETE_RULE, 1, types, values, NULL);
 }

@@ -19,7 +19,6 @@
 #include "catalog/pg_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "utils/acl.h"
@@ -29,15 +28,14 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/tuplestore.h"
 
+#include "argument.h"
 #include "compat.h"
 #include "event/change.h"
 #include "event/event.h"
+#include "event/named.h"
 #include "event/rule.h"
 #include "makini.h"
-
-#define MAX_NAME 200
 
 PG_FUNCTION_INFO_V1(makini_create_rule);
 PG_FUNCTION_INFO_V1(makini_alter_rule);
@@ -147,23 +145,6 @@ drop_triggers(const Rule *rule)
  * ---------------------------------------------------------------------
  */
 
-static char *
-required_text(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-static void
-check_name(const char *name)
-{
-	if (name == NULL || *name == '\0' || strlen(name) > MAX_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("the name of a rule must have 1 to %d bytes", MAX_NAME)));
-}
-
 static void
 check_free(const char *name)
 {
@@ -175,7 +156,7 @@ check_free(const char *name)
 	if (other->at_home && !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(other->relid)))
 		rule_delete(other->rule_id);
 	else
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("rule \"%s\" already exists", name)));
+		named_refuse_second("rule", name);
 }
 
 static void
@@ -190,20 +171,13 @@ set_connection(Rule *rule, const char *server)
 static Rule *
 rule_for(FunctionCallInfo fcinfo)
 {
-	char *name = required_text(fcinfo, 0, "name");
+	char *name = argument_text(fcinfo, 0, "name");
 	Rule *rule = rule_load_by_name(name);
 
 	if (rule == NULL ||
 		(rule->at_home && !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(rule->relid))))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("rule \"%s\" does not exist", name)));
-	if (!rule->at_home)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("rule \"%s\" was restored or copied from elsewhere", name),
-				 errhint("makini.activate_instance() puts it in force.")));
-	if (!has_privs_of_role(GetUserId(), rule->author.userid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("must be owner of rule \"%s\"", name)));
+		named_refuse_unknown("rule", name);
+	named_check_owner("rule", name, rule->at_home, &rule->author);
 	return rule;
 }
 
@@ -230,10 +204,9 @@ makini_create_rule(PG_FUNCTION_ARGS)
 {
 	Rule rule = {.at_home = true, .enabled = true};
 
-	rule.name = required_text(fcinfo, 0, "name");
-	check_name(rule.name);
-	if (PG_ARGISNULL(1))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("relation must not be null")));
+	rule.name = argument_text(fcinfo, 0, "name");
+	named_check_name("rule", rule.name);
+	argument_refuse_null(fcinfo, 1, "relation");
 	rule.relid = PG_GETARG_OID(1);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(rule.relid)))
 		ereport(ERROR,
@@ -242,13 +215,12 @@ makini_create_rule(PG_FUNCTION_ARGS)
 	if (!makini_owns_relation(rule.relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(rule.relid));
 	rule.relation = (char *) relation_now(rule.relid);
-	rule.condition = required_text(fcinfo, 2, "condition");
-	rule.type = required_text(fcinfo, 3, "type");
-	rule_read_operations(&rule, required_text(fcinfo, 4, "on_operation"));
-	rule.payload = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
+	rule.condition = argument_text(fcinfo, 2, "condition");
+	rule.type = argument_text(fcinfo, 3, "type");
+	rule_read_operations(&rule, argument_text(fcinfo, 4, "on_operation"));
+	rule.payload = argument_text_or_null(fcinfo, 5);
 	set_connection(&rule, PG_ARGISNULL(6) ? NULL : NameStr(*PG_GETARG_NAME(6)));
-	if (PG_ARGISNULL(7))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("options must not be null")));
+	argument_refuse_null(fcinfo, 7, "options");
 	rule.options_json = PG_GETARG_JSONB_P(7);
 	rule_read_options(rule.options_json, &rule.options);
 	rule.author.userid = GetUserId();
@@ -274,7 +246,7 @@ apply_changes(Rule *rule, const Jsonb *changes)
 	change_check_keys(changes, "changes", keys);
 	if (change_text(changes, "name", &rule->name))
 	{
-		check_name(rule->name);
+		named_check_name("rule", rule->name);
 		if (strcmp(rule->name, old_name) != 0)
 			check_free(rule->name);
 	}
@@ -351,53 +323,11 @@ makini_drop_rule(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
-/* ---------------------------------------------------------------------
- * Trying
- * ---------------------------------------------------------------------
- */
-
-typedef struct Trial
-{
-	const Rule		*rule;
-	int				 max_rows;
-	Tuplestorestate *rows;
-	TupleDesc		 tupdesc;
-} Trial;
-
-static void
-try_rule(void *arg)
-{
-	Trial *trial = arg;
-
-	SPI_connect();
-	SPI_execute(rule_query(trial->rule, RULE_TEST), true, trial->max_rows);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum data =
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, RULE_COLUMN_DATA, &isnull);
-
-		tuplestore_putvalues(trial->rows, trial->tupdesc, &data, &isnull);
-	}
-	SPI_finish();
-}
-
 Datum
 makini_test_rule(PG_FUNCTION_ARGS)
 {
-	Rule	  *rule = rule_for(fcinfo);
-	Trial	   trial = {.rule = rule, .max_rows = PG_GETARG_INT32(1)};
-	ErrorData *error;
+	Rule *rule = rule_for(fcinfo);
 
-	if (trial.max_rows < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_rows must be greater than zero")));
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	trial.rows = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
-	trial.tupdesc = ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc;
-	error = author_run(&rule->author, 0, try_rule, &trial);
-	if (error != NULL)
-		ReThrowError(error);
+	named_try(fcinfo, &rule->author, 0, rule_query(rule, RULE_TEST), RULE_COLUMN_DATA);
 	PG_RETURN_NULL();
 }

@@ -17,8 +17,10 @@
 
 #include "event/change.h"
 #include "event/event.h"
+#include "event/named.h"
 #include "event/watch.h"
 #include "makini.h"
+#include "private.h"
 
 #define MAX_ROWS 10000
 
@@ -91,46 +93,27 @@ watch_query(const Watch *watch)
  * ---------------------------------------------------------------------
  */
 
-static Datum
-column(uint64 row, int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, n, isnull);
-}
-
-static char *
-text_column(uint64 row, int n)
-{
-	bool  isnull;
-	Datum value = column(row, n, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 Watch *
-watch_of_row(uint64 row)
+watch_of_row(void)
 {
 	Watch *watch = palloc0(sizeof(Watch));
 	bool   isnull;
-	Datum  connection;
 
-	watch->watch_id = DatumGetInt64(column(row, 1, &isnull));
-	watch->name = text_column(row, 2);
-	watch->at_home = DatumGetBool(column(row, 3, &isnull));
-	watch->author.userid = DatumGetObjectId(column(row, 4, &isnull));
-	watch->query = text_column(row, 5);
-	watch->schedule = text_column(row, 6);
-	watch->type = text_column(row, 7);
-	watch->key = PointerGetDatum(DatumGetArrayTypePCopy(column(row, 8, &isnull)));
-	connection = column(row, 9, &isnull);
-	watch->has_connection = !isnull;
-	if (!isnull)
-		watch->connection = *DatumGetUUIDP(connection);
-	watch->options_json = DatumGetJsonbPCopy(column(row, 10, &isnull));
+	watch->watch_id = private_int64(0, 1, 0);
+	watch->name = private_text(0, 2);
+	watch->at_home = private_bool(0, 3);
+	watch->author.userid = DatumGetObjectId(private_value(0, 4, &isnull));
+	watch->query = private_text(0, 5);
+	watch->schedule = private_text(0, 6);
+	watch->type = private_text(0, 7);
+	watch->key = PointerGetDatum(DatumGetArrayTypePCopy(private_value(0, 8, &isnull)));
+	watch->has_connection = private_uuid(0, 9, &watch->connection);
+	watch->options_json = DatumGetJsonbPCopy(private_value(0, 10, &isnull));
 	watch_read_options(watch->options_json, &watch->options);
-	watch->author.search_path = text_column(row, 11);
-	watch->enabled = DatumGetBool(column(row, 12, &isnull));
-	watch->seeded = DatumGetBool(column(row, 13, &isnull));
-	watch->silent = DatumGetBool(column(row, 14, &isnull));
+	watch->author.search_path = private_text(0, 11);
+	watch->enabled = private_bool(0, 12);
+	watch->seeded = private_bool(0, 13);
+	watch->silent = private_bool(0, 14);
 	return watch;
 }
 
@@ -145,12 +128,11 @@ watch_load_by_name(const char *name)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT " WATCH_COLUMNS " FROM makini._watch WHERE name = $1 FOR UPDATE",
-						  1, types, values, NULL, false, 1);
-	if (SPI_processed == 1)
+	if (private_query("SELECT " WATCH_COLUMNS " FROM makini._watch WHERE name = $1 FOR UPDATE", 1,
+					  types, values, NULL) == 1)
 	{
 		MemoryContextSwitchTo(context);
-		watch = watch_of_row(0);
+		watch = watch_of_row();
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -179,8 +161,6 @@ watch_store(Watch *watch, TimestampTz next_run_at)
 	Datum		 values[14];
 	char		 nulls[] = "              ";
 	bool		 is_new = watch->watch_id == 0;
-	bool		 isnull;
-	Oid			 id_type = INT8OID;
 	MakiniRights saved;
 
 	values[0] = CStringGetTextDatum(watch->name);
@@ -202,15 +182,12 @@ watch_store(Watch *watch, TimestampTz next_run_at)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(is_new ? INSERT_WATCH : UPDATE_WATCH, is_new ? 13 : 14, types, values,
-						  nulls, false, 0);
 	/* Another transaction was first. */
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("watch \"%s\" already exists", watch->name)));
-	watch->watch_id = DatumGetInt64(column(0, 1, &isnull));
+	if (private_query(is_new ? INSERT_WATCH : UPDATE_WATCH, is_new ? 13 : 14, types, values, nulls) == 0)
+		named_refuse_second("watch", watch->name);
+	watch->watch_id = private_int64(0, 1, 0);
 	if (!is_new && !watch->seeded)
-		SPI_execute_with_args(FORGET_ROWS, 1, &id_type, &values[13], NULL, false, 0);
+		(void) private_query(FORGET_ROWS, 1, &types[13], &values[13], NULL);
 	SPI_finish();
 	makini_rights_restore(&saved);
 }
@@ -222,13 +199,8 @@ watch_store(Watch *watch, TimestampTz next_run_at)
 void
 watch_delete(int64 watch_id)
 {
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(watch_id)};
-	MakiniRights saved;
+	Oid	  types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(watch_id)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(DELETE_WATCH, 1, types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) private_execute(DELETE_WATCH, 1, types, values, NULL);
 }

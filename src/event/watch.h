@@ -72,8 +72,11 @@ typedef struct Watch
 	"watch_id, name, home = makini._home(), owner_oid, query, schedule, type, key, connection_id," \
 	" options, search_path, enabled, seeded, silent"
 
-/* Row of SPI_tuptable with those columns, into the present memory context. */
-extern Watch *watch_of_row(uint64 row);
+/*
+ * The row of SPI_tuptable with those columns.  The present memory context, and
+ * the one that was current before SPI_connect, must live as long as the watch.
+ */
+extern Watch *watch_of_row(void);
 
 /* NULL where there is none; locked until the end of the transaction. */
 extern Watch *watch_load_by_name(const char *name);

@@ -25,6 +25,7 @@
 #include "event/event.h"
 #include "event/watch.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/worker.h"
 
 int watch_ms = 30000;
@@ -125,7 +126,7 @@ compare(const char *statement, const WatchRows *seen, WatchRows *told)
 	values[3] = BoolGetDatum(seen->watch->options.resolved_type != NULL);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(statement, lengthof(types), types, values, NULL, false, 0);
+	(void) private_query(statement, lengthof(types), types, values, NULL);
 	keep_rows(told);
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -203,20 +204,15 @@ note(const Watch *watch, int sqlstate, const char *message)
 static void
 record(const Watch *watch, TimestampTz now, bool went_well, int64 fired)
 {
-	Oid			 types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID};
-	Datum		 values[5];
-	MakiniRights saved;
+	Oid	  types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID};
+	Datum values[5];
 
 	values[0] = Int64GetDatum(watch->watch_id);
 	values[1] = TimestampTzGetDatum(schedule_next_time(watch->schedule, watch->watch_id, now));
 	values[2] = TimestampTzGetDatum(now);
 	values[3] = BoolGetDatum(went_well);
 	values[4] = Int64GetDatum(fired);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(RECORD, lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) private_execute(RECORD, lengthof(types), types, values, NULL);
 }
 
 static void
@@ -245,24 +241,23 @@ run(const Watch *watch, TimestampTz now)
 static bool
 run_first(const char *statement, Oid type, Datum value, TimestampTz now)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "makini watch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "makini watch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 	MakiniRights  saved;
 	Watch		 *watch = NULL;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(statement, 1, &type, &value, NULL, false, 1);
-	MemoryContextSwitchTo(context);
-	if (SPI_processed == 1)
-		watch = watch_of_row(0);
+	if (private_query(statement, 1, &type, &value, NULL) == 1)
+	{
+		MemoryContextSwitchTo(context);
+		watch = watch_of_row();
+	}
 	SPI_finish();
 	makini_rights_restore(&saved);
 	if (watch != NULL)
-	{
-		MemoryContextSwitchTo(context);
 		run(watch, now);
-	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return watch != NULL;

@@ -10,20 +10,17 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
+#include "argument.h"
 #include "event/change.h"
 #include "event/event.h"
+#include "event/named.h"
 #include "event/watch.h"
 #include "sync/worker.h"
 
-#define MAX_NAME 200
 #define MAX_KEY 32
 
 PG_FUNCTION_INFO_V1(makini_create_watch);
@@ -40,20 +37,10 @@ PG_FUNCTION_INFO_V1(makini_run_watch);
  */
 
 static void
-check_name(const char *name)
-{
-	if (name == NULL || *name == '\0' || strlen(name) > MAX_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("the name of a watch must have 1 to %d bytes", MAX_NAME)));
-}
-
-static void
 check_free(const char *name)
 {
 	if (watch_load_by_name(name) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("watch \"%s\" already exists", name)));
+		named_refuse_second("watch", name);
 }
 
 static void
@@ -110,32 +97,15 @@ store(Watch *watch, bool other_schedule)
 	worker_wake_at_commit();
 }
 
-static char *
-required_text(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
 static Watch *
 watch_for(FunctionCallInfo fcinfo)
 {
-	char  *name = required_text(fcinfo, 0, "name");
+	char  *name = argument_text(fcinfo, 0, "name");
 	Watch *watch = watch_load_by_name(name);
 
 	if (watch == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("watch \"%s\" does not exist", name)));
-	if (!watch->at_home)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("watch \"%s\" was restored or copied from elsewhere", name),
-				 errhint("makini.activate_instance() puts it in force.")));
-	if (!has_privs_of_role(GetUserId(), watch->author.userid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of watch \"%s\"", name)));
+		named_refuse_unknown("watch", name);
+	named_check_owner("watch", name, watch->at_home, &watch->author);
 	return watch;
 }
 
@@ -157,14 +127,13 @@ makini_create_watch(PG_FUNCTION_ARGS)
 {
 	Watch watch = {.at_home = true, .enabled = true};
 
-	watch.name = required_text(fcinfo, 0, "name");
-	check_name(watch.name);
-	watch.query = required_text(fcinfo, 1, "query");
-	watch.schedule = required_text(fcinfo, 2, "schedule");
-	watch.type = required_text(fcinfo, 3, "type");
-	if (PG_ARGISNULL(4) || PG_ARGISNULL(6))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("key and options must not be null")));
+	watch.name = argument_text(fcinfo, 0, "name");
+	named_check_name("watch", watch.name);
+	watch.query = argument_text(fcinfo, 1, "query");
+	watch.schedule = argument_text(fcinfo, 2, "schedule");
+	watch.type = argument_text(fcinfo, 3, "type");
+	argument_refuse_null(fcinfo, 4, "key");
+	argument_refuse_null(fcinfo, 6, "options");
 	watch.key = PointerGetDatum(PG_GETARG_ARRAYTYPE_P(4));
 	set_connection(&watch, PG_ARGISNULL(5) ? NULL : NameStr(*PG_GETARG_NAME(5)));
 	watch.options_json = PG_GETARG_JSONB_P(6);
@@ -192,7 +161,7 @@ apply_changes(Watch *watch, const Jsonb *changes)
 	change_check_keys(changes, "changes", keys);
 	if (change_text(changes, "name", &watch->name))
 	{
-		check_name(watch->name);
+		named_check_name("watch", watch->name);
 		if (strcmp(watch->name, old_name) != 0)
 			check_free(watch->name);
 	}
@@ -277,53 +246,11 @@ makini_run_watch(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(watch_run(watch->watch_id, worker_now()));
 }
 
-/* ---------------------------------------------------------------------
- * Trying
- * ---------------------------------------------------------------------
- */
-
-typedef struct Trial
-{
-	const Watch		*watch;
-	int				 max_rows;
-	Tuplestorestate *rows;
-	TupleDesc		 tupdesc;
-} Trial;
-
-static void
-try_watch(void *arg)
-{
-	Trial *trial = arg;
-
-	SPI_connect();
-	SPI_execute(watch_query(trial->watch), true, trial->max_rows);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum data =
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, WATCH_COLUMN_DATA, &isnull);
-
-		tuplestore_putvalues(trial->rows, trial->tupdesc, &data, &isnull);
-	}
-	SPI_finish();
-}
-
 Datum
 makini_test_watch(PG_FUNCTION_ARGS)
 {
-	Watch	  *watch = watch_for(fcinfo);
-	Trial	   trial = {.watch = watch, .max_rows = PG_GETARG_INT32(1)};
-	ErrorData *error;
+	Watch *watch = watch_for(fcinfo);
 
-	if (trial.max_rows < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_rows must be greater than zero")));
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	trial.rows = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
-	trial.tupdesc = ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc;
-	error = author_run(&watch->author, watch_ms, try_watch, &trial);
-	if (error != NULL)
-		ReThrowError(error);
+	named_try(fcinfo, &watch->author, watch_ms, watch_query(watch), WATCH_COLUMN_DATA);
 	PG_RETURN_NULL();
 }

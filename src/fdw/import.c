@@ -25,16 +25,16 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/formatting.h"
 #include "utils/fmgroids.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "connector/imported.h"
-#include "connector/option.h"
 #include "fdw/fdw.h"
+#include "imported.h"
 #include "makini.h"
+#include "nearest.h"
 
 PG_FUNCTION_INFO_V1(makini_comment_imported);
 PG_FUNCTION_INFO_V1(makini_comment_tables);

@@ -19,8 +19,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "connector/option.h"
 #include "makini.h"
+#include "nearest.h"
 #include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"

@@ -21,7 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "sync/control.h"
 #include "sync/define.h"

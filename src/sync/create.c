@@ -19,9 +19,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "argument.h"
 #include "compat.h"
-#include "connector/option.h"
 #include "makini.h"
+#include "nearest.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
 
@@ -33,27 +34,6 @@ PG_FUNCTION_INFO_V1(makini_create_syncs);
  * ---------------------------------------------------------------------
  */
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int place, const char *argument)
-{
-	if (PG_ARGISNULL(place))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"%s\" must not be null", argument)));
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int place, const char *argument)
-{
-	refuse_null(fcinfo, place, argument);
-	return text_to_cstring(PG_GETARG_TEXT_PP(place));
-}
-
-static char *
-text_or_null(FunctionCallInfo fcinfo, int place)
-{
-	return PG_ARGISNULL(place) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(place));
-}
-
 static List *
 texts_or_null(FunctionCallInfo fcinfo, int place, const char *argument)
 {
@@ -64,19 +44,19 @@ texts_or_null(FunctionCallInfo fcinfo, int place, const char *argument)
 static void
 take_arguments(Definition *definition, FunctionCallInfo fcinfo, int first)
 {
-	definition->schedule = text_or_null(fcinfo, first);
-	definition->initial_window = text_argument(fcinfo, first + 1, "initial_window");
-	definition->mode = text_argument(fcinfo, first + 2, "mode");
-	definition->deletes = text_argument(fcinfo, first + 3, "deletes");
-	refuse_null(fcinfo, first + 4, "lookback");
+	definition->schedule = argument_text_or_null(fcinfo, first);
+	definition->initial_window = argument_text(fcinfo, first + 1, "initial_window");
+	definition->mode = argument_text(fcinfo, first + 2, "mode");
+	definition->deletes = argument_text(fcinfo, first + 3, "deletes");
+	argument_refuse_null(fcinfo, first + 4, "lookback");
 	definition->lookback = PG_GETARG_INTERVAL_P(first + 4);
-	definition->initial_filter = text_or_null(fcinfo, first + 5);
+	definition->initial_filter = argument_text_or_null(fcinfo, first + 5);
 	definition->columns = texts_or_null(fcinfo, first + 6, "columns");
-	definition->filter = text_or_null(fcinfo, first + 7);
+	definition->filter = argument_text_or_null(fcinfo, first + 7);
 	definition->key = texts_or_null(fcinfo, first + 8, "key");
-	refuse_null(fcinfo, first + 9, "constants");
+	argument_refuse_null(fcinfo, first + 9, "constants");
 	definition->constants = PG_GETARG_JSONB_P(first + 9);
-	refuse_null(fcinfo, first + 10, "options");
+	argument_refuse_null(fcinfo, first + 10, "options");
 	definition->options = PG_GETARG_JSONB_P(first + 10);
 }
 
@@ -117,9 +97,9 @@ makini_create_sync(PG_FUNCTION_ARGS)
 {
 	Definition definition = {0};
 
-	refuse_null(fcinfo, 0, "source");
+	argument_refuse_null(fcinfo, 0, "source");
 	definition.source = PG_GETARG_OID(0);
-	definition.target = text_argument(fcinfo, 1, "target");
+	definition.target = argument_text(fcinfo, 1, "target");
 	take_arguments(&definition, fcinfo, 2);
 	PG_RETURN_INT64(sync_create(&definition));
 }
@@ -267,8 +247,8 @@ makini_create_syncs(PG_FUNCTION_ARGS)
 	List		  *tables;
 	ListCell	  *lc;
 
-	refuse_null(fcinfo, 0, "source_schema");
-	refuse_null(fcinfo, 1, "target_schema");
+	argument_refuse_null(fcinfo, 0, "source_schema");
+	argument_refuse_null(fcinfo, 1, "target_schema");
 	source_schema = NameStr(*PG_GETARG_NAME(0));
 	target_schema = NameStr(*PG_GETARG_NAME(1));
 	names = texts_or_null(fcinfo, 2, "tables");

@@ -28,9 +28,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "argument.h"
 #include "compat.h"
 #include "connector/common_options.h"
-#include "connector/imported.h"
+#include "imported.h"
 #include "makini.h"
 #include "sync/define.h"
 #include "sync/drain.h"
@@ -358,21 +359,11 @@ stored_options(Jsonb *options, const char *acknowledge, const char *refuse)
  * ---------------------------------------------------------------------
  */
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int place, const char *argument)
-{
-	if (PG_ARGISNULL(place))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"%s\" must not be null", argument)));
-}
-
 static char *
 word_argument(FunctionCallInfo fcinfo, int place, const char *argument, const char *words)
 {
-	char *word;
+	char *word = argument_text(fcinfo, place, argument);
 
-	refuse_null(fcinfo, place, argument);
-	word = text_to_cstring(PG_GETARG_TEXT_PP(place));
 	enum_check(word, words, argument);
 	return word;
 }
@@ -419,9 +410,9 @@ makini_create_drain(PG_FUNCTION_ARGS)
 	char	*acknowledge = word_argument(fcinfo, 3, "acknowledge", "landed|manual|never");
 	char	*refuse = word_argument(fcinfo, 4, "refuse", "never|rejected");
 
-	refuse_null(fcinfo, 0, "source");
-	refuse_null(fcinfo, 1, "target_schema");
-	refuse_null(fcinfo, 5, "options");
+	argument_refuse_null(fcinfo, 0, "source");
+	argument_refuse_null(fcinfo, 1, "target_schema");
+	argument_refuse_null(fcinfo, 5, "options");
 	drain.schema = NameStr(*PG_GETARG_NAME(1));
 	drain.definition.schedule = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	drain.definition.options = PG_GETARG_JSONB_P(5);

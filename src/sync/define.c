@@ -25,8 +25,8 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "connector/option.h"
 #include "makini.h"
+#include "nearest.h"
 #include "private.h"
 #include "sync/define.h"
 #include "sync/json_member.h"

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "private.h"
 #include "sync/sync.h"

@@ -14,7 +14,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-#include "connector/option.h"
+#include "nearest.h"
 #include "sync/json_member.h"
 
 /* ---------------------------------------------------------------------

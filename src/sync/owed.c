@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "argument.h"
 #include "makini.h"
 #include "sync/control.h"
 #include "sync/drain.h"
@@ -552,14 +553,6 @@ mark_decided(int64 sync_id, Datum row_ids)
 	}
 }
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int place, const char *argument)
-{
-	if (PG_ARGISNULL(place))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("\"%s\" must not be null", argument)));
-}
-
 /* A drain that the caller is the owner of. */
 static Sync *
 owned_drain(int64 sync_id)
@@ -606,7 +599,7 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 	int64					 n;
 
 	for (int i = 0; i < lengthof(names); i++)
-		refuse_null(fcinfo, i, names[i]);
+		argument_refuse_null(fcinfo, i, names[i]);
 	sync = owned_drain(PG_GETARG_INT64(0));
 	decided = decide(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2), PG_GETARG_DATUM(3), &n);
 	if (n > 0)
@@ -630,8 +623,8 @@ makini_resolve_drain(PG_FUNCTION_ARGS)
 	Datum		 values[2];
 	int64		 n;
 
-	refuse_null(fcinfo, 0, "sync_id");
-	refuse_null(fcinfo, 1, "note");
+	argument_refuse_null(fcinfo, 0, "sync_id");
+	argument_refuse_null(fcinfo, 1, "note");
 	sync = owned_drain(PG_GETARG_INT64(0));
 	values[0] = Int64GetDatum(sync->sync_id);
 	values[1] = PG_GETARG_DATUM(1);

@@ -34,7 +34,7 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "sync/drift.h"
 #include "sync/refresh.h"

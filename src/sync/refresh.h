@@ -11,8 +11,8 @@
 
 #include "postgres.h"
 
-#include "connector/imported.h"
 #include "connector/table.h"
+#include "imported.h"
 
 /* One row of the result. */
 typedef struct Finding

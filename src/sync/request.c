@@ -17,7 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "private.h"
 #include "sync/define.h"

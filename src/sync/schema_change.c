@@ -19,7 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/event.h"
 #include "sync/schema_change.h"
 

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "private.h"
 #include "sync/define.h"

@@ -21,10 +21,11 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "connector/option.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/author.h"
 #include "makini.h"
+#include "nearest.h"
+#include "private.h"
 #include "webhook/webhook.h"
 
 PG_FUNCTION_INFO_V1(makini_alter_webhook);
@@ -56,9 +57,9 @@ find_owner(const pg_uuid_t *webhook, Oid *owner, bool lock)
 
 	if (lock)
 		statement = psprintf("%s FOR UPDATE", statement);
-	if (webhook_execute(statement, 1, uuid_only, values, NULL) == 0)
+	if (private_query(statement, 1, uuid_only, values, NULL) == 0)
 		return false;
-	*owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	*owner = DatumGetObjectId(private_value(0, 1, &isnull));
 	return true;
 }
 
@@ -127,16 +128,59 @@ static const char alter_query[] =
 	" w.options"
 	" FROM makini._webhook w, (SELECT $2::jsonb) c(change) WHERE webhook_id = $1";
 
+static const char *const known_keys[] = {"url",	   "events",	  "connections", "headers",
+										 "filter", "api_version", "options",	 NULL};
+
+static bool
+is_known_key(const char *name)
+{
+	for (int i = 0; known_keys[i] != NULL; i++)
+	{
+		if (strcmp(name, known_keys[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse_unknown_key(const char *name)
+{
+	Nearest nearest;
+
+	nearest_init(&nearest, name);
+	for (int i = 0; known_keys[i] != NULL; i++)
+		nearest_offer(&nearest, known_keys[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a webhook has no \"%s\" to alter", name),
+			 strcmp(name, "secret") == 0 ?
+				 errhint("makini.rotate_webhook_secret gives it another secret.") :
+				 nearest_found(&nearest) ?
+				 errhint("Perhaps you meant \"%s\".", nearest_found(&nearest)) :
+				 errhint("Keys are url, events, connections, headers, filter, api_version and options."),
+			 errhidestmt(true)));
+}
+
+static void
+check_change(const char *name, const JsonbValue *value)
+{
+	if (value->type == jbvNull && strcmp(name, "filter") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s of a webhook must not be null", name), errhidestmt(true)));
+	if (value->type != jbvBinary && (strcmp(name, "events") == 0 || strcmp(name, "connections") == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of a webhook must be an array", name), errhidestmt(true)));
+}
+
 /* Raises for keys that create_webhook has no argument of, and for null where that can't be. */
 static void
 check_changes(Jsonb *changes)
 {
-	static const char *const known[] = {"url",	  "events",		 "connections", "headers",
-										"filter", "api_version", "options"};
-	JsonbIterator			*it;
-	JsonbValue				 value;
-	JsonbIteratorToken		 token;
-	const char				*name = NULL;
+	JsonbIterator	  *it;
+	JsonbValue		   value;
+	JsonbIteratorToken token;
+	const char		  *name = NULL;
 
 	if (!JB_ROOT_IS_OBJECT(changes))
 		ereport(ERROR,
@@ -147,37 +191,14 @@ check_changes(Jsonb *changes)
 	(void) JsonbIteratorNext(&it, &value, false);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		Nearest nearest;
-		bool	found = false;
-
-		if (token == WJB_VALUE && value.type == jbvNull && strcmp(name, "filter") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s of a webhook must not be null", name), errhidestmt(true)));
-		if (token == WJB_VALUE && value.type != jbvBinary &&
-			(strcmp(name, "events") == 0 || strcmp(name, "connections") == 0))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s of a webhook must be an array", name), errhidestmt(true)));
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		nearest_init(&nearest, name);
-		for (int i = 0; i < (int) lengthof(known); i++)
+		if (token == WJB_KEY)
 		{
-			found |= strcmp(name, known[i]) == 0;
-			nearest_offer(&nearest, known[i]);
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+			if (!is_known_key(name))
+				refuse_unknown_key(name);
 		}
-		if (!found)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a webhook has no \"%s\" to alter", name),
-					 strcmp(name, "secret") == 0 ?
-						 errhint("makini.rotate_webhook_secret gives it another secret.") :
-						 nearest_found(&nearest) ?
-						 errhint("Perhaps you meant \"%s\".", nearest_found(&nearest)) :
-						 errhint("Keys are url, events, connections, headers, filter, api_version and options."),
-					 errhidestmt(true)));
+		else if (token == WJB_VALUE)
+			check_change(name, &value);
 	}
 }
 
@@ -187,18 +208,10 @@ stored_headers(const pg_uuid_t *webhook)
 	Datum values[] = {UUIDPGetDatum(webhook)};
 	char *plain;
 
-	(void) webhook_execute("SELECT headers FROM makini._webhook WHERE webhook_id = $1", 1,
-						   uuid_only, values, NULL);
-	plain = unseal(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), webhook);
+	(void) private_query("SELECT headers FROM makini._webhook WHERE webhook_id = $1", 1, uuid_only,
+						 values, NULL);
+	plain = unseal(private_text(0, 1), webhook);
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(plain)));
-}
-
-static Datum
-column(int number)
-{
-	bool isnull;
-
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &isnull);
 }
 
 static void
@@ -206,19 +219,20 @@ read_altered(const pg_uuid_t *webhook, Jsonb *changes, WebhookDefinition *defini
 {
 	Oid	  types[] = {UUIDOID, JSONBOID, JSONBOID};
 	Datum values[3];
+	bool  isnull;
 
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = JsonbPGetDatum(changes);
 	values[2] = JsonbPGetDatum(stored_headers(webhook));
-	(void) webhook_execute(alter_query, lengthof(types), types, values, NULL);
-	definition->url = TextDatumGetCString(column(ALTER_URL));
-	definition->events = DatumGetArrayTypePCopy(column(ALTER_EVENTS));
-	definition->connections = DatumGetArrayTypePCopy(column(ALTER_CONNECTIONS));
-	definition->headers = DatumGetJsonbPCopy(column(ALTER_HEADERS));
-	definition->filter = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, ALTER_FILTER);
-	definition->api_version = TextDatumGetCString(column(ALTER_API_VERSION));
-	definition->options = DatumGetJsonbPCopy(column(ALTER_OPTIONS));
-	*old_options = DatumGetJsonbPCopy(column(ALTER_OLD_OPTIONS));
+	(void) private_query(alter_query, lengthof(types), types, values, NULL);
+	definition->url = private_text(0, ALTER_URL);
+	definition->events = DatumGetArrayTypePCopy(private_value(0, ALTER_EVENTS, &isnull));
+	definition->connections = DatumGetArrayTypePCopy(private_value(0, ALTER_CONNECTIONS, &isnull));
+	definition->headers = DatumGetJsonbPCopy(private_value(0, ALTER_HEADERS, &isnull));
+	definition->filter = private_text(0, ALTER_FILTER);
+	definition->api_version = private_text(0, ALTER_API_VERSION);
+	definition->options = DatumGetJsonbPCopy(private_value(0, ALTER_OPTIONS, &isnull));
+	*old_options = DatumGetJsonbPCopy(private_value(0, ALTER_OLD_OPTIONS, &isnull));
 }
 
 static bool
@@ -249,10 +263,10 @@ update_webhook(const pg_uuid_t *webhook, const WebhookDefinition *definition, bo
 	nulls[6] = new_filter ? ' ' : 'n';
 	values[7] = CStringGetTextDatum(definition->api_version);
 	values[8] = JsonbPGetDatum(definition->options);
-	(void) webhook_execute("UPDATE makini._webhook SET url = $2, events = $3, connections = $4, headers = $5, filter = $6,"
-						   " filter_path = coalesce($7, filter_path), api_version = $8, options = $9"
-						   " WHERE webhook_id = $1",
-						   lengthof(types), types, values, nulls);
+	(void) private_query("UPDATE makini._webhook SET url = $2, events = $3, connections = $4, headers = $5, filter = $6,"
+						 " filter_path = coalesce($7, filter_path), api_version = $8, options = $9"
+						 " WHERE webhook_id = $1",
+						 lengthof(types), types, values, nulls);
 }
 
 /*
@@ -266,10 +280,10 @@ reorder(const pg_uuid_t *webhook, const WebhookOptions *now, const WebhookOption
 
 	if (now->ordering == before->ordering)
 		return;
-	(void) webhook_execute("UPDATE makini._delivery SET ordering_key = NULL,"
-						   " next_attempt_at = CASE WHEN next_attempt_at = 'infinity' THEN pg_catalog.now() ELSE next_attempt_at END"
-						   " WHERE webhook_id = $1 AND ordering_key IS NOT NULL",
-						   1, uuid_only, values, NULL);
+	(void) private_query("UPDATE makini._delivery SET ordering_key = NULL,"
+						 " next_attempt_at = CASE WHEN next_attempt_at = 'infinity' THEN pg_catalog.now() ELSE next_attempt_at END"
+						 " WHERE webhook_id = $1 AND ordering_key IS NOT NULL",
+						 1, uuid_only, values, NULL);
 }
 
 Datum
@@ -318,16 +332,16 @@ set_enabled(const pg_uuid_t *webhook, bool enabled)
 
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = BoolGetDatum(enabled);
-	if (webhook_execute("UPDATE makini._webhook SET enabled = $2, enabled_at = CASE WHEN $2 THEN pg_catalog.clock_timestamp() ELSE enabled_at END, disabled_reason = CASE WHEN $2 THEN NULL ELSE 'disabled by a person' END"
-						" WHERE webhook_id = $1 AND enabled <> $2",
-						lengthof(types), types, values, NULL) == 0)
+	if (private_query("UPDATE makini._webhook SET enabled = $2, enabled_at = CASE WHEN $2 THEN pg_catalog.clock_timestamp() ELSE enabled_at END, disabled_reason = CASE WHEN $2 THEN NULL ELSE 'disabled by a person' END"
+					  " WHERE webhook_id = $1 AND enabled <> $2",
+					  lengthof(types), types, values, NULL) == 0)
 		return false;
 	if (enabled)
 	{
-		(void) webhook_execute("UPDATE makini._delivery SET next_attempt_at = pg_catalog.now()"
-							   " WHERE webhook_id = $1 AND claimed_by IS NULL"
-							   " AND next_attempt_at > pg_catalog.now() AND next_attempt_at < 'infinity'",
-							   1, types, values, NULL);
+		(void) private_query("UPDATE makini._delivery SET next_attempt_at = pg_catalog.now()"
+							 " WHERE webhook_id = $1 AND claimed_by IS NULL"
+							 " AND next_attempt_at > pg_catalog.now() AND next_attempt_at < 'infinity'",
+							 1, types, values, NULL);
 	}
 	webhook_changed(webhook);
 	return true;
@@ -383,8 +397,8 @@ makini_drop_webhook(PG_FUNCTION_ARGS)
 	found = check_owner(webhook, saved.userid, true);
 	if (found)
 	{
-		(void) webhook_execute("DELETE FROM makini._webhook WHERE webhook_id = $1", 1, uuid_only,
-							   values, NULL);
+		(void) private_query("DELETE FROM makini._webhook WHERE webhook_id = $1", 1, uuid_only,
+							 values, NULL);
 		webhook_changed(webhook);
 	}
 	SPI_finish();
@@ -404,12 +418,12 @@ expire_secrets(const pg_uuid_t *webhook, TimestampTz until)
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = TimestampTzGetDatum(until);
 	values[2] = Int32GetDatum(WEBHOOK_MAX_SECRETS - 1);
-	(void) webhook_execute("UPDATE makini._webhook_secret SET expires_at = $2"
-						   " WHERE webhook_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
-						   2, types, values, NULL);
-	(void) webhook_execute("DELETE FROM makini._webhook_secret s WHERE webhook_id = $1 AND (expires_at <= pg_catalog.clock_timestamp() OR"
-						   " (SELECT count(*) FROM makini._webhook_secret n WHERE n.webhook_id = $1 AND n.created_at > s.created_at) >= $3)",
-						   3, types, values, NULL);
+	(void) private_query("UPDATE makini._webhook_secret SET expires_at = $2"
+						 " WHERE webhook_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
+						 2, types, values, NULL);
+	(void) private_query("DELETE FROM makini._webhook_secret s WHERE webhook_id = $1 AND (expires_at <= pg_catalog.clock_timestamp() OR"
+						 " (SELECT count(*) FROM makini._webhook_secret n WHERE n.webhook_id = $1 AND n.created_at > s.created_at) >= $3)",
+						 3, types, values, NULL);
 }
 
 static char *
@@ -417,10 +431,10 @@ newest_secret(const pg_uuid_t *webhook)
 {
 	Datum values[] = {UUIDPGetDatum(webhook)};
 
-	if (webhook_execute("SELECT secret FROM makini._webhook_secret WHERE webhook_id = $1 ORDER BY created_at DESC LIMIT 1",
-						1, uuid_only, values, NULL) == 0)
+	if (private_query("SELECT secret FROM makini._webhook_secret WHERE webhook_id = $1 ORDER BY created_at DESC LIMIT 1",
+					  1, uuid_only, values, NULL) == 0)
 		return NULL;
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return private_text(0, 1);
 }
 
 /* A new secret is of the kind of the last; a key that can't be read any more doesn't hinder that. */

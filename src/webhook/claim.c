@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "event/event.h"
+#include "private.h"
 #include "webhook/deliver.h"
 
 #define LEASE_BEYOND_TIMEOUT_MS 10000
@@ -117,9 +118,9 @@ take_from_the_dead(int64 sender)
 	values[0] =
 		PointerGetDatum(construct_array(dead, ndead, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[1] = Int64GetDatum(sender);
-	(void) webhook_execute("UPDATE makini._delivery SET claimed_by = NULL, crashes = crashes + 1, next_attempt_at = pg_catalog.clock_timestamp()"
-						   " WHERE claimed_by = ANY ($1) OR (claimed_by <> $2 AND next_attempt_at < pg_catalog.clock_timestamp())",
-						   lengthof(types), types, values, NULL);
+	(void) private_query("UPDATE makini._delivery SET claimed_by = NULL, crashes = crashes + 1, next_attempt_at = pg_catalog.clock_timestamp()"
+						 " WHERE claimed_by = ANY ($1) OR (claimed_by <> $2 AND next_attempt_at < pg_catalog.clock_timestamp())",
+						 lengthof(types), types, values, NULL);
 }
 
 /* ---- tidying up ---- */
@@ -131,28 +132,28 @@ clear_dropped(void)
 	Oid	  types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(CLEAR_AT_ONCE)};
 
-	(void) webhook_execute("DELETE FROM makini._delivery WHERE ctid = ANY (ARRAY("
-						   "SELECT d.ctid FROM makini._webhook_state s JOIN makini._delivery d USING (webhook_id)"
-						   " WHERE NOT EXISTS (SELECT FROM makini._webhook w WHERE w.webhook_id = s.webhook_id)"
-						   " LIMIT $1 FOR UPDATE OF d SKIP LOCKED))",
-						   lengthof(types), types, values, NULL);
-	(void) webhook_execute("DELETE FROM makini._webhook_state s"
-						   " WHERE NOT EXISTS (SELECT FROM makini._webhook w WHERE w.webhook_id = s.webhook_id)"
-						   " AND NOT EXISTS (SELECT FROM makini._delivery d WHERE d.webhook_id = s.webhook_id)",
-						   0, NULL, NULL, NULL);
+	(void) private_query("DELETE FROM makini._delivery WHERE ctid = ANY (ARRAY("
+						 "SELECT d.ctid FROM makini._webhook_state s JOIN makini._delivery d USING (webhook_id)"
+						 " WHERE NOT EXISTS (SELECT FROM makini._webhook w WHERE w.webhook_id = s.webhook_id)"
+						 " LIMIT $1 FOR UPDATE OF d SKIP LOCKED))",
+						 lengthof(types), types, values, NULL);
+	(void) private_query("DELETE FROM makini._webhook_state s"
+						 " WHERE NOT EXISTS (SELECT FROM makini._webhook w WHERE w.webhook_id = s.webhook_id)"
+						 " AND NOT EXISTS (SELECT FROM makini._delivery d WHERE d.webhook_id = s.webhook_id)",
+						 0, NULL, NULL, NULL);
 }
 
 /* Groups whose first was taken away by a person go on with the next. */
 static void
 put_stuck_in_line(void)
 {
-	(void) webhook_execute("UPDATE makini._delivery d SET next_attempt_at = pg_catalog.clock_timestamp()"
-						   " FROM (SELECT DISTINCT ON (webhook_id, ordering_key) event_id, webhook_id, next_attempt_at"
-						   "  FROM makini._delivery WHERE ordering_key IS NOT NULL"
-						   "  ORDER BY webhook_id, ordering_key, number) first"
-						   " WHERE first.next_attempt_at = 'infinity' AND d.event_id = first.event_id"
-						   " AND d.webhook_id = first.webhook_id",
-						   0, NULL, NULL, NULL);
+	(void) private_query("UPDATE makini._delivery d SET next_attempt_at = pg_catalog.clock_timestamp()"
+						 " FROM (SELECT DISTINCT ON (webhook_id, ordering_key) event_id, webhook_id, next_attempt_at"
+						 "  FROM makini._delivery WHERE ordering_key IS NOT NULL"
+						 "  ORDER BY webhook_id, ordering_key, number) first"
+						 " WHERE first.next_attempt_at = 'infinity' AND d.event_id = first.event_id"
+						 " AND d.webhook_id = first.webhook_id",
+						 0, NULL, NULL, NULL);
 }
 
 static void
@@ -301,49 +302,34 @@ number_late(const Endpoint *endpoint, const pg_uuid_t *event)
 	return number;
 }
 
-static Datum
-claimed_value(uint64 row, int column, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
-}
-
 static Delivery *
 take_row(uint64 row, TimestampTz now, dlist_head *claimed)
 {
 	bool	  isnull;
 	bool	  no_event;
-	pg_uuid_t event_id = *DatumGetUUIDP(claimed_value(row, CLAIM_EVENT_ID, &isnull));
-	Endpoint *endpoint = endpoint_find(DatumGetUUIDP(claimed_value(row, CLAIM_WEBHOOK_ID, &isnull)));
+	pg_uuid_t event_id = *DatumGetUUIDP(private_value(row, CLAIM_EVENT_ID, &isnull));
+	Endpoint *endpoint = endpoint_find(DatumGetUUIDP(private_value(row, CLAIM_WEBHOOK_ID, &isnull)));
 	Message	 *message = NULL;
 	Delivery *delivery;
 	EventRow  event;
 	Datum	  number;
 
-	(void) claimed_value(row, CLAIM_EVENT, &no_event);
+	(void) private_value(row, CLAIM_EVENT, &no_event);
 	if (!no_event)
 	{
 		event_row_read(&event, row, CLAIM_EVENT);
 		message = message_of(&event, endpoint);
-		if (message == NULL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
-	delivery = delivery_make(endpoint, message, &event_id);
-	if (message != NULL)
-		message_release(message);
-	if (delivery == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	dlist_push_tail(claimed, &delivery->node);
-
-	number = claimed_value(row, CLAIM_NUMBER, &isnull);
+	delivery = delivery_claimed(endpoint, message, &event_id, now, claimed);
+	number = private_value(row, CLAIM_NUMBER, &isnull);
 	delivery->number = isnull ? number_late(endpoint, &event_id) : DatumGetInt64(number);
-	delivery->attempts = DatumGetInt32(claimed_value(row, CLAIM_ATTEMPTS, &isnull));
-	delivery->manual = DatumGetBool(claimed_value(row, CLAIM_MANUAL, &isnull));
-	delivery->suspect = DatumGetInt32(claimed_value(row, CLAIM_CRASHES, &isnull)) > 0;
-	delivery->lease_ends = claim_lease(endpoint, now);
-	if (claimed_value(row, CLAIM_ORDERING_KEY, &isnull), !isnull)
+	delivery->attempts = DatumGetInt32(private_value(row, CLAIM_ATTEMPTS, &isnull));
+	delivery->manual = DatumGetBool(private_value(row, CLAIM_MANUAL, &isnull));
+	delivery->suspect = DatumGetInt32(private_value(row, CLAIM_CRASHES, &isnull)) > 0;
+	if (private_value(row, CLAIM_ORDERING_KEY, &isnull), !isnull)
 		delivery->ordering_key =
-			strdup(TextDatumGetCString(claimed_value(row, CLAIM_ORDERING_KEY, &isnull)));
-	if (DatumGetInt32(claimed_value(row, CLAIM_CRASHES, &isnull)) >= MAX_CRASHES)
+			strdup(TextDatumGetCString(private_value(row, CLAIM_ORDERING_KEY, &isnull)));
+	if (DatumGetInt32(private_value(row, CLAIM_CRASHES, &isnull)) >= MAX_CRASHES)
 		delivery->end = END_QUARANTINED;
 	else if (no_event)
 		delivery->end = END_EVENT_GONE;
@@ -448,7 +434,7 @@ claim_due(int64 sender, dlist_head *claimed)
 	for (uint64 row = 0; row < n; row++)
 	{
 		bool		isnull;
-		TimestampTz due_at = DatumGetTimestampTz(claimed_value(row, CLAIM_DUE_AT, &isnull));
+		TimestampTz due_at = DatumGetTimestampTz(private_value(row, CLAIM_DUE_AT, &isnull));
 
 		count_claimed(&rooms, take_row(row, rooms.now, claimed), due_at);
 	}
@@ -496,11 +482,11 @@ claim_suspect(int64 sender, dlist_head *claimed)
 	find_rooms(&rooms, true);
 	values[0] = uuid_array(&rooms);
 	values[1] = TimestampTzGetDatum(rooms.now);
-	if (webhook_execute("SELECT webhook_id FROM makini._delivery WHERE crashes > 0 AND claimed_by IS NULL"
-						" AND webhook_id = ANY ($1) AND next_attempt_at <= $2 ORDER BY crashes, next_attempt_at LIMIT 1",
-						lengthof(types), types, values, NULL) == 0)
+	if (private_query("SELECT webhook_id FROM makini._delivery WHERE crashes > 0 AND claimed_by IS NULL"
+					  " AND webhook_id = ANY ($1) AND next_attempt_at <= $2 ORDER BY crashes, next_attempt_at LIMIT 1",
+					  lengthof(types), types, values, NULL) == 0)
 		return;
-	endpoint = endpoint_find(DatumGetUUIDP(claimed_value(0, 1, &isnull)));
+	endpoint = endpoint_find(DatumGetUUIDP(private_value(0, 1, &isnull)));
 	rooms.n = 1;
 	rooms.ids[0] = UUIDPGetDatum(&endpoint->id);
 	rooms.limits[0] = Int32GetDatum(1);

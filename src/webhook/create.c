@@ -16,22 +16,14 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "connector/store.h"
+#include "connection_store.h"
 #include "event/author.h"
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 #include "webhook/webhook.h"
 
 PG_FUNCTION_INFO_V1(makini_create_webhook);
-
-uint64
-webhook_execute(const char *statement, int nargs, Oid *types, Datum *values, const char *nulls)
-{
-	if (SPI_execute_with_args(statement, nargs, types, values, nulls, false, 0) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not change what is kept of a webhook")));
-	return SPI_processed;
-}
 
 static bool wake_at_commit = false;
 
@@ -56,8 +48,8 @@ webhook_changed(const pg_uuid_t *webhook)
 	Oid			types[] = {UUIDOID};
 	Datum		values[] = {UUIDPGetDatum(webhook)};
 
-	(void) webhook_execute("UPDATE makini._webhook SET version = version + 1 WHERE webhook_id = $1",
-						   lengthof(types), types, values, NULL);
+	(void) private_query("UPDATE makini._webhook SET version = version + 1 WHERE webhook_id = $1",
+						 lengthof(types), types, values, NULL);
 	if (!registered)
 		RegisterXactCallback(on_transaction, NULL);
 	registered = true;
@@ -90,12 +82,12 @@ insert_webhook(const pg_uuid_t *id, const WebhookDefinition *definition, Oid own
 	values[8] = CStringGetTextDatum(definition->filter_path);
 	values[9] = CStringGetTextDatum(definition->api_version);
 	values[10] = JsonbPGetDatum(definition->options);
-	(void) webhook_execute("INSERT INTO makini._webhook (webhook_id, home, owner_oid, owner, url, events, connections,"
-						   " headers, filter, filter_path, api_version, options)"
-						   " VALUES ($1, $2, $3, pg_catalog.pg_get_userbyid($3), $4, $5, $6, $7, $8, $9, $10, $11)",
-						   lengthof(types), types, values, nulls);
-	(void) webhook_execute("INSERT INTO makini._webhook_state (webhook_id) VALUES ($1)", 1, types,
-						   values, NULL);
+	(void) private_query("INSERT INTO makini._webhook (webhook_id, home, owner_oid, owner, url, events, connections,"
+						 " headers, filter, filter_path, api_version, options)"
+						 " VALUES ($1, $2, $3, pg_catalog.pg_get_userbyid($3), $4, $5, $6, $7, $8, $9, $10, $11)",
+						 lengthof(types), types, values, nulls);
+	(void) private_query("INSERT INTO makini._webhook_state (webhook_id) VALUES ($1)", 1, types,
+						 values, NULL);
 }
 
 void
@@ -106,8 +98,8 @@ webhook_add_secret(const pg_uuid_t *webhook, const char *text)
 
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = CStringGetTextDatum(seal(text, webhook));
-	(void) webhook_execute("INSERT INTO makini._webhook_secret (webhook_id, secret) VALUES ($1, $2)",
-						   lengthof(types), types, values, NULL);
+	(void) private_query("INSERT INTO makini._webhook_secret (webhook_id, secret) VALUES ($1, $2)",
+						 lengthof(types), types, values, NULL);
 }
 
 char *

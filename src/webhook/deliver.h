@@ -158,13 +158,13 @@ extern void event_row_read(EventRow *event, uint64 row, int column);
 /* Its connection's server, or NULL. */
 extern const char *event_row_server(EventRow *event);
 
-/* The id of this installation, which bodies tell. */
-extern pg_uuid_t webhook_instance(void);
+/* Its body in one API version, with these data. */
+extern char *event_row_body(EventRow *event, const char *api_version, const char *data);
 
-/* The same, told to others from now on: kept by dump and restore. */
+/* Keep the id of this installation, which bodies tell: from now on dump and restore don't change it. */
 extern void webhook_store_instance(void);
 
-/* The message of an event for an endpoint, one more use of it.  NULL: out of memory. */
+/* The message of an event for an endpoint, one more use of it. */
 extern Message *message_of(EventRow *event, const Endpoint *endpoint);
 extern void		message_release(Message *message);
 
@@ -230,8 +230,13 @@ typedef struct Delivery
 	Outcome		outcome;
 } Delivery;
 
-/* Ready to be sent; one more use of the message, which may be NULL.  NULL: out of memory. */
-extern Delivery *delivery_make(Endpoint *endpoint, Message *message, const pg_uuid_t *event_id);
+/*
+ * delivery_claimed
+ *		One that was claimed just now and is ready to be sent, at the end of the
+ *		list.  The message, which may be NULL, is the delivery's from now on.
+ */
+extern Delivery *delivery_claimed(Endpoint *endpoint, Message *message, const pg_uuid_t *event_id,
+								  TimestampTz now, dlist_head *claimed);
 extern void		 delivery_set_state(Delivery *delivery, DeliveryState state);
 extern void		 delivery_free(Delivery *delivery);
 

@@ -12,17 +12,22 @@
 #include "webhook/deliver.h"
 
 Delivery *
-delivery_make(Endpoint *endpoint, Message *message, const pg_uuid_t *event_id)
+delivery_claimed(Endpoint *endpoint, Message *message, const pg_uuid_t *event_id, TimestampTz now,
+				 dlist_head *claimed)
 {
 	Delivery *delivery = calloc(1, sizeof(Delivery));
 
 	if (delivery == NULL)
-		return NULL;
+	{
+		if (message != NULL)
+			message_release(message);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	dlist_push_tail(claimed, &delivery->node);
 	delivery->endpoint = endpoint;
 	delivery->message = message;
 	delivery->event_id = *event_id;
-	if (message != NULL)
-		message->uses++;
+	delivery->lease_ends = claim_lease(endpoint, now);
 	endpoint->uses++;
 	endpoint->nready++;
 	if (endpoint->options.rate > 0)

@@ -18,6 +18,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "private.h"
 #include "remote/url.h"
 #include "webhook/deliver.h"
 
@@ -82,19 +83,12 @@ void
 endpoints_check(void)
 {
 	static SPIPlanPtr plan = NULL;
-	bool			  isnull;
 	int64			  sum;
 
 	SPI_execute_plan(sender_plan(&plan, SUM_OF_VERSIONS, 0, NULL), NULL, NULL, true, 1);
-	sum = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	sum = private_int64(0, 1, 0);
 	stale |= sum != versions;
 	versions = sum;
-}
-
-static Datum
-value_of(uint64 row, int column, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
 static char *
@@ -107,7 +101,7 @@ static TimestampTz
 moment_of(uint64 row, int column)
 {
 	bool  isnull;
-	Datum value = value_of(row, column, &isnull);
+	Datum value = private_value(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetTimestampTz(value);
 }
@@ -120,7 +114,7 @@ texts_of(uint64 row, int column, int *n)
 	bool  *nulls;
 	char **texts;
 
-	deconstruct_array(DatumGetArrayTypeP(value_of(row, column, &isnull)), TEXTOID, -1, false,
+	deconstruct_array(DatumGetArrayTypeP(private_value(row, column, &isnull)), TEXTOID, -1, false,
 					  TYPALIGN_INT, &elements, &nulls, n);
 	texts = palloc(sizeof(char *) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
@@ -168,7 +162,7 @@ read_keys(Endpoint *endpoint, uint64 row)
 	Datum *ends;
 	bool  *nulls;
 
-	deconstruct_array(DatumGetArrayTypeP(value_of(row, WEBHOOK_SECRETS_END, &isnull)),
+	deconstruct_array(DatumGetArrayTypeP(private_value(row, WEBHOOK_SECRETS_END, &isnull)),
 					  TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ends, &nulls, &n);
 	clear_keys(endpoint);
 	for (int i = 0; i < n && i < WEBHOOK_MAX_SECRETS; i++)
@@ -198,7 +192,7 @@ read_definition(Endpoint *endpoint, uint64 row)
 {
 	bool isnull;
 
-	endpoint->owner = DatumGetObjectId(value_of(row, WEBHOOK_OWNER_OID, &isnull));
+	endpoint->owner = DatumGetObjectId(private_value(row, WEBHOOK_OWNER_OID, &isnull));
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(endpoint->owner)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -212,8 +206,9 @@ read_definition(Endpoint *endpoint, uint64 row)
 	endpoint->filter.author.search_path = text_of(row, WEBHOOK_FILTER_PATH);
 	endpoint->filter.author.userid = endpoint->owner;
 	endpoint->api_version = text_of(row, WEBHOOK_API_VERSION);
-	webhook_options_read(DatumGetJsonbP(value_of(row, WEBHOOK_OPTIONS, &isnull)), &endpoint->options);
-	endpoint->enabled = DatumGetBool(value_of(row, WEBHOOK_ENABLED, &isnull));
+	webhook_options_read(DatumGetJsonbP(private_value(row, WEBHOOK_OPTIONS, &isnull)),
+						 &endpoint->options);
+	endpoint->enabled = DatumGetBool(private_value(row, WEBHOOK_ENABLED, &isnull));
 	endpoint->enabled_at = moment_of(row, WEBHOOK_ENABLED_AT);
 	read_headers(endpoint, text_of(row, WEBHOOK_HEADERS));
 	read_keys(endpoint, row);
@@ -223,7 +218,7 @@ static void
 read_state(Endpoint *endpoint, uint64 row)
 {
 	bool   isnull;
-	Datum  latency = value_of(row, WEBHOOK_LATENCY, &isnull);
+	Datum  latency = private_value(row, WEBHOOK_LATENCY, &isnull);
 	Datum *elements;
 	bool  *nulls;
 	int	   n = 0;
@@ -236,7 +231,7 @@ read_state(Endpoint *endpoint, uint64 row)
 						  &nulls, &n);
 	for (int i = 0; i < n && i < LATENCY_BUCKETS; i++)
 		endpoint->latency[i] = DatumGetInt32(elements[i]);
-	latency = value_of(row, WEBHOOK_FAILURES, &isnull);
+	latency = private_value(row, WEBHOOK_FAILURES, &isnull);
 	endpoint->failures = isnull ? 0 : DatumGetInt32(latency);
 }
 
@@ -291,7 +286,7 @@ static void
 read_row(uint64 row)
 {
 	bool	   isnull;
-	pg_uuid_t *id = DatumGetUUIDP(value_of(row, WEBHOOK_ID, &isnull));
+	pg_uuid_t *id = DatumGetUUIDP(private_value(row, WEBHOOK_ID, &isnull));
 	bool	   found;
 	Endpoint  *endpoint = hash_search(endpoints, id, HASH_ENTER, &found);
 	bool	   was_enabled = found && endpoint->enabled;
@@ -403,7 +398,7 @@ endpoint_read(const pg_uuid_t *id)
 	Oid		  types[] = {UUIDOID};
 	Datum	  values[] = {UUIDPGetDatum(id)};
 
-	if (webhook_execute(READ_WEBHOOKS " AND w.webhook_id = $1", 1, types, values, NULL) == 0)
+	if (private_query(READ_WEBHOOKS " AND w.webhook_id = $1", 1, types, values, NULL) == 0)
 		return NULL;
 	endpoint->id = *id;
 	start_state(endpoint, 0);

@@ -182,22 +182,12 @@ static Jsonb *
 envelope_of(EventRow *event)
 {
 	StringInfoData text;
-	EventBody	   body = {.event_id = event->id,
-						   .type = event->type,
-						   .occurred_at = event->occurred_at,
-						   .has_connection = event->has_connection,
-						   .connection = event->connection,
-						   .server = event_row_server(event),
-						   .sequence = event->sequence,
-						   .data = "{}"};
-	pg_uuid_t	   instance = webhook_instance();
-	char		  *envelope = event_body(&body, MAKINI_API_VERSION, &instance);
+	char		  *envelope = event_row_body(event, MAKINI_API_VERSION, "{}");
 
 	initStringInfo(&text);
 	/* without its data, with its key */
 	appendBinaryStringInfo(&text, envelope, strlen(envelope) - strlen(",\"data\":{}}"));
-	appendStringInfoString(&text, ",\"key\":");
-	event_append_text(&text, event->key);
+	event_append_member(&text, ",\"key\":", event->key);
 	appendStringInfoChar(&text, '}');
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data)));
 }
@@ -378,18 +368,10 @@ insert_broken(const Line *line)
 static void
 take_claimed(Line *line, TimestampTz now, dlist_head *claimed)
 {
-	Message	 *message = message_of(line->event, line->endpoint);
-	Delivery *delivery;
+	Delivery *delivery = delivery_claimed(line->endpoint, message_of(line->event, line->endpoint),
+										  &line->event->id, now, claimed);
 
-	if (message == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	delivery = delivery_make(line->endpoint, message, &line->event->id);
-	message_release(message);
-	if (delivery == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	dlist_push_tail(claimed, &delivery->node);
 	delivery->number = line->number;
-	delivery->lease_ends = claim_lease(line->endpoint, now);
 	if (line->ordering_key != NULL)
 		delivery->ordering_key = strdup(line->ordering_key);
 }

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "event/event.h"
+#include "private.h"
 #include "webhook/deliver.h"
 
 #define THIN_DATA "{}"
@@ -28,28 +29,21 @@
 void
 event_row_read(EventRow *event, uint64 row, int column)
 {
-	HeapTuple tuple = SPI_tuptable->vals[row];
-	TupleDesc desc = SPI_tuptable->tupdesc;
-	bool	  isnull;
-	Datum	  value;
+	bool  isnull;
+	Datum value;
 
 	memset(event, 0, sizeof(*event));
 	column--;
-	event->id = *DatumGetUUIDP(SPI_getbinval(tuple, desc, column + EVENT_COLUMN_ID, &isnull));
-	event->type = TextDatumGetCString(SPI_getbinval(tuple, desc, column + EVENT_COLUMN_TYPE, &isnull));
-	event->occurred_at =
-		DatumGetTimestampTz(SPI_getbinval(tuple, desc, column + EVENT_COLUMN_OCCURRED_AT, &isnull));
-	value = SPI_getbinval(tuple, desc, column + EVENT_COLUMN_CONNECTION, &isnull);
-	event->has_connection = !isnull;
-	if (!isnull)
-		event->connection = *DatumGetUUIDP(value);
-	event->owner =
-		DatumGetObjectId(SPI_getbinval(tuple, desc, column + EVENT_COLUMN_OWNER_OID, &isnull));
-	value = SPI_getbinval(tuple, desc, column + EVENT_COLUMN_KEY, &isnull);
+	(void) private_uuid(row, column + EVENT_COLUMN_ID, &event->id);
+	value = private_value(row, column + EVENT_COLUMN_TYPE, &isnull);
+	event->type = TextDatumGetCString(value);
+	event->occurred_at = private_int64(row, column + EVENT_COLUMN_OCCURRED_AT, 0);
+	event->has_connection = private_uuid(row, column + EVENT_COLUMN_CONNECTION, &event->connection);
+	event->owner = DatumGetObjectId(private_value(row, column + EVENT_COLUMN_OWNER_OID, &isnull));
+	value = private_value(row, column + EVENT_COLUMN_KEY, &isnull);
 	event->key = isnull ? NULL : TextDatumGetCString(value);
-	value = SPI_getbinval(tuple, desc, column + EVENT_COLUMN_SEQUENCE, &isnull);
-	event->sequence = isnull ? 0 : DatumGetInt64(value);
-	value = SPI_getbinval(tuple, desc, column + EVENT_COLUMN_DATA, &isnull);
+	event->sequence = private_int64(row, column + EVENT_COLUMN_SEQUENCE, 0);
+	value = private_value(row, column + EVENT_COLUMN_DATA, &isnull);
 	event->data = PointerGetDatum(DatumGetJsonbPCopy(value));
 }
 
@@ -151,7 +145,8 @@ event_row_server(EventRow *event)
 static pg_uuid_t instance;
 static bool		 instance_known = false;
 
-pg_uuid_t
+/* The id that bodies tell. */
+static pg_uuid_t
 webhook_instance(void)
 {
 	if (!instance_known)
@@ -192,6 +187,22 @@ make_message(const char *type, const pg_uuid_t *id, const char *body)
 	return message;
 }
 
+char *
+event_row_body(EventRow *event, const char *api_version, const char *data)
+{
+	EventBody body = {.event_id = event->id,
+					  .type = event->type,
+					  .occurred_at = event->occurred_at,
+					  .has_connection = event->has_connection,
+					  .connection = event->connection,
+					  .server = event_row_server(event),
+					  .sequence = event->sequence,
+					  .data = data};
+	pg_uuid_t instance = webhook_instance();
+
+	return event_body(&body, api_version, &instance);
+}
+
 static char *
 data_of(const EventRow *event, bool thin)
 {
@@ -203,16 +214,7 @@ data_of(const EventRow *event, bool thin)
 static Message *
 compose(EventRow *event, const char *api_version, bool thin)
 {
-	EventBody body = {.event_id = event->id,
-					  .type = event->type,
-					  .occurred_at = event->occurred_at,
-					  .has_connection = event->has_connection,
-					  .connection = event->connection,
-					  .server = event_row_server(event),
-					  .sequence = event->sequence,
-					  .data = data_of(event, thin)};
-	pg_uuid_t id = webhook_instance();
-	char	 *text = event_body(&body, api_version, &id);
+	char *text = event_row_body(event, api_version, data_of(event, thin));
 
 	return make_message(event->type, &event->id, pg_server_to_any(text, strlen(text), PG_UTF8));
 }
@@ -230,8 +232,9 @@ message_of(EventRow *event, const Endpoint *endpoint)
 		event->message_thin = thin;
 		strlcpy(event->message_version, endpoint->api_version, sizeof(event->message_version));
 	}
-	if (event->message != NULL)
-		event->message->uses++;
+	if (event->message == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	event->message->uses++;
 	return event->message;
 }
 

@@ -13,8 +13,8 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-#include "connector/option.h"
 #include "event/setting.h"
+#include "nearest.h"
 #include "webhook/webhook.h"
 
 #define MIN_TIMEOUT_MS 1000

@@ -13,6 +13,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 #include "webhook/sender.h"
 #include "webhook/webhook.h"
 
@@ -23,11 +24,11 @@ purge_table(const char *table, const char *condition, const pg_uuid_t *id, int l
 	Oid	  types[] = {UUIDOID, INT4OID};
 	Datum values[] = {UUIDPGetDatum(id), Int32GetDatum(limit)};
 
-	return (int64) webhook_execute(psprintf("DELETE FROM makini.%s WHERE ctid = ANY (ARRAY("
-											"SELECT ctid FROM makini.%s WHERE event_id < $1%s"
-											" ORDER BY event_id LIMIT $2 FOR UPDATE SKIP LOCKED))",
-											table, table, condition),
-								   lengthof(types), types, values, NULL);
+	return (int64) private_query(psprintf("DELETE FROM makini.%s WHERE ctid = ANY (ARRAY("
+										  "SELECT ctid FROM makini.%s WHERE event_id < $1%s"
+										  " ORDER BY event_id LIMIT $2 FOR UPDATE SKIP LOCKED))",
+										  table, table, condition),
+								 lengthof(types), types, values, NULL);
 }
 
 int64

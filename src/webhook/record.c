@@ -19,6 +19,7 @@
 #include "event/event.h"
 #include "event/setting.h"
 #include "makini.h"
+#include "private.h"
 #include "webhook/batch.h"
 #include "webhook/deliver.h"
 
@@ -359,18 +360,16 @@ raise_disabled(const Endpoint *endpoint)
 	Datum		   values[] = {UUIDPGetDatum(&endpoint->id)};
 	bool		   raised;
 
-	(void) webhook_execute("SELECT count(*) FROM makini._delivery WHERE webhook_id = $1", 1, types,
-						   values, NULL);
+	(void) private_query("SELECT count(*) FROM makini._delivery WHERE webhook_id = $1", 1, types,
+						 values, NULL);
 	initStringInfo(&data);
 	appendStringInfo(&data, "{\"webhook_id\":\"%s\",\"url\":", webhook_id_text(&endpoint->id));
 	event_append_text(&data, endpoint->url);
-	appendStringInfoString(&data, ",\"reason\":");
-	event_append_text(&data, endpoint->disable_why);
+	event_append_member(&data, ",\"reason\":", endpoint->disable_why);
 	appendStringInfoString(&data, ",\"since\":");
 	event_append_moment(&data,
 						endpoint->failing_since != 0 ? endpoint->failing_since : GetCurrentTimestamp());
-	appendStringInfo(&data, ",\"pending\":%s}",
-					 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	appendStringInfo(&data, ",\"pending\":" INT64_FORMAT "}", private_int64(0, 1, 0));
 	event.data = data.data;
 	(void) event_raise(&event, &raised);
 }
@@ -384,9 +383,9 @@ write_disabled(Endpoint *endpoint)
 
 	values[0] = UUIDPGetDatum(&endpoint->id);
 	values[1] = CStringGetTextDatum(endpoint->disable_why);
-	if (webhook_execute("UPDATE makini._webhook SET enabled = false, disabled_reason = $2 WHERE webhook_id IN ("
-						"SELECT webhook_id FROM makini._webhook WHERE webhook_id = $1 AND enabled FOR UPDATE SKIP LOCKED)",
-						lengthof(types), types, values, NULL) == 0)
+	if (private_query("UPDATE makini._webhook SET enabled = false, disabled_reason = $2 WHERE webhook_id IN ("
+					  "SELECT webhook_id FROM makini._webhook WHERE webhook_id = $1 AND enabled FOR UPDATE SKIP LOCKED)",
+					  lengthof(types), types, values, NULL) == 0)
 		return;
 	ereport(LOG,
 			(errmsg("webhook %s was disabled: %s", webhook_id_text(&endpoint->id),
@@ -439,11 +438,11 @@ write_recovered(Endpoint *endpoint)
 	Oid	  types[] = {UUIDOID};
 	Datum values[] = {UUIDPGetDatum(&endpoint->id)};
 
-	(void) webhook_execute("UPDATE makini._delivery SET next_attempt_at = pg_catalog.clock_timestamp()"
-						   " WHERE (event_id, webhook_id) IN (SELECT event_id, webhook_id FROM makini._delivery"
-						   "  WHERE webhook_id = $1 AND claimed_by IS NULL AND next_attempt_at > pg_catalog.clock_timestamp()"
-						   "  AND next_attempt_at < 'infinity' FOR UPDATE SKIP LOCKED)",
-						   1, types, values, NULL);
+	(void) private_query("UPDATE makini._delivery SET next_attempt_at = pg_catalog.clock_timestamp()"
+						 " WHERE (event_id, webhook_id) IN (SELECT event_id, webhook_id FROM makini._delivery"
+						 "  WHERE webhook_id = $1 AND claimed_by IS NULL AND next_attempt_at > pg_catalog.clock_timestamp()"
+						 "  AND next_attempt_at < 'infinity' FOR UPDATE SKIP LOCKED)",
+						 1, types, values, NULL);
 	endpoint->backlog = true;
 }
 
@@ -511,6 +510,6 @@ record_acquitted(const Delivery *delivery)
 	Oid	  types[] = {UUIDOID, UUIDOID};
 	Datum values[] = {UUIDPGetDatum(&delivery->event_id), UUIDPGetDatum(&delivery->endpoint->id)};
 
-	(void) webhook_execute("UPDATE makini._delivery SET crashes = 0 WHERE event_id = $1 AND webhook_id = $2",
-						   lengthof(types), types, values, NULL);
+	(void) private_query("UPDATE makini._delivery SET crashes = 0 WHERE event_id = $1 AND webhook_id = $2",
+						 lengthof(types), types, values, NULL);
 }

@@ -19,6 +19,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 #include "webhook/webhook.h"
 
 PG_FUNCTION_INFO_V1(makini_cancel_deliveries);
@@ -35,18 +36,18 @@ deliveries_cancel(const pg_uuid_t *webhook, TimestampTz before)
 
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = TimestampTzGetDatum(before);
-	return webhook_execute("WITH gone AS (DELETE FROM makini._delivery WHERE (event_id, webhook_id) IN ("
-						   "  SELECT d.event_id, d.webhook_id FROM makini._delivery d"
-						   "  LEFT JOIN makini._event_log e USING (event_id)"
-						   "  WHERE d.webhook_id = $1 AND d.claimed_by IS NULL AND coalesce(e.occurred_at, '-infinity') < $2"
-						   "  FOR UPDATE OF d SKIP LOCKED)"
-						   " RETURNING *)"
-						   " INSERT INTO makini._delivery_done AS o"
-						   " (event_id, webhook_id, number, status, attempts, last_status, last_error)"
-						   " SELECT event_id, webhook_id, number, 'cancelled', attempts, last_status, last_error FROM gone"
-						   " ON CONFLICT (event_id, webhook_id) DO UPDATE SET status = 'cancelled', attempts = excluded.attempts,"
-						   " last_status = excluded.last_status, last_error = excluded.last_error",
-						   lengthof(types), types, values, NULL);
+	return private_query("WITH gone AS (DELETE FROM makini._delivery WHERE (event_id, webhook_id) IN ("
+						 "  SELECT d.event_id, d.webhook_id FROM makini._delivery d"
+						 "  LEFT JOIN makini._event_log e USING (event_id)"
+						 "  WHERE d.webhook_id = $1 AND d.claimed_by IS NULL AND coalesce(e.occurred_at, '-infinity') < $2"
+						 "  FOR UPDATE OF d SKIP LOCKED)"
+						 " RETURNING *)"
+						 " INSERT INTO makini._delivery_done AS o"
+						 " (event_id, webhook_id, number, status, attempts, last_status, last_error)"
+						 " SELECT event_id, webhook_id, number, 'cancelled', attempts, last_status, last_error FROM gone"
+						 " ON CONFLICT (event_id, webhook_id) DO UPDATE SET status = 'cancelled', attempts = excluded.attempts,"
+						 " last_status = excluded.last_status, last_error = excluded.last_error",
+						 lengthof(types), types, values, NULL);
 }
 
 Datum
@@ -89,10 +90,8 @@ makini_cancel_deliveries(PG_FUNCTION_ARGS)
 static int64
 put_again(const char *statement, int nargs, Oid *types, Datum *values, const char *nulls)
 {
-	bool isnull;
-
-	(void) webhook_execute(statement, nargs, types, values, nulls);
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	(void) private_query(statement, nargs, types, values, nulls);
+	return private_int64(0, 1, 0);
 }
 
 static void
@@ -111,9 +110,9 @@ replay_to_one(const pg_uuid_t *event, const pg_uuid_t *webhook)
 	Oid	  types[] = {UUIDOID, UUIDOID};
 	Datum values[] = {UUIDPGetDatum(event), UUIDPGetDatum(webhook)};
 
-	if (webhook_execute("SELECT FROM makini._event_log e, makini._webhook w WHERE e.event_id = $1 AND w.webhook_id = $2"
-						" AND makini._event_deliverable(w.owner_oid, e.connection_id, e.owner_oid)",
-						lengthof(types), types, values, NULL) == 0)
+	if (private_query("SELECT FROM makini._event_log e, makini._webhook w WHERE e.event_id = $1 AND w.webhook_id = $2"
+					  " AND makini._event_deliverable(w.owner_oid, e.connection_id, e.owner_oid)",
+					  lengthof(types), types, values, NULL) == 0)
 		return 0;
 	return put_again("WITH wanted AS (SELECT $1 AS event_id, $2 AS webhook_id)," PUT_AGAIN,
 					 lengthof(types), types, values, NULL);
@@ -140,10 +139,10 @@ webhooks_changed_by_event(const pg_uuid_t *event)
 {
 	Oid			   types[] = {UUIDOID};
 	Datum		   values[] = {UUIDPGetDatum(event)};
-	uint64		   n = webhook_execute("SELECT webhook_id FROM makini._webhook WHERE webhook_id IN"
-											   " (SELECT webhook_id FROM makini._delivery WHERE event_id = $1)"
-											   " FOR UPDATE SKIP LOCKED",
-									   lengthof(types), types, values, NULL);
+	uint64		   n = private_query("SELECT webhook_id FROM makini._webhook WHERE webhook_id IN"
+											 " (SELECT webhook_id FROM makini._delivery WHERE event_id = $1)"
+											 " FOR UPDATE SKIP LOCKED",
+									 lengthof(types), types, values, NULL);
 	SPITupleTable *found = SPI_tuptable;
 
 	for (uint64 i = 0; i < n; i++)

@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "makini.h"
+#include "private.h"
 #include "remote/reactor.h"
 #include "webhook/deliver.h"
 
@@ -36,9 +37,9 @@ sample_of(const char *type)
 
 	values[0] = CStringGetTextDatum(type);
 	values[1] = CStringGetTextDatum(MAKINI_API_VERSION);
-	(void) webhook_execute("SELECT coalesce((SELECT sample FROM makini._event_type WHERE type = $1 AND api_version = $2),"
-						   " '{\"test\": true}')",
-						   lengthof(types), types, values, NULL);
+	(void) private_query("SELECT coalesce((SELECT sample FROM makini._event_type WHERE type = $1 AND api_version = $2),"
+						 " '{\"test\": true}')",
+						 lengthof(types), types, values, NULL);
 	return PointerGetDatum(
 		DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)));
 }
@@ -47,14 +48,10 @@ static Message *
 test_message(const Endpoint *endpoint, const char *type)
 {
 	EventRow event = {.type = pstrdup(type), .occurred_at = GetCurrentTimestamp(), .owner = GetUserId()};
-	Message *message;
 
 	webhook_new_id(&event.id);
 	event.data = sample_of(type);
-	message = message_of(&event, endpoint);
-	if (message == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return message;
+	return message_of(&event, endpoint);
 }
 
 /* Can be cancelled wherever it stands. */

@@ -150,10 +150,6 @@ extern int64 deliveries_cancel(const pg_uuid_t *webhook, TimestampTz before);
  */
 extern void webhook_changed(const pg_uuid_t *webhook);
 
-/* Run one statement on makini's own tables; connected to SPI.  Returns the rows processed. */
-extern uint64 webhook_execute(const char *statement, int nargs, Oid *types, Datum *values,
-							  const char *nulls);
-
 extern void webhook_new_id(pg_uuid_t *id);
 
 /* Give a webhook one more secret, text being whsec_ or whsk_. */

@@ -16,17 +16,17 @@
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
 #include "utils/datetime.h"
-#include "utils/formatting.h"
+#include "utils/float.h"
 #include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "connector/asctrac/import.h"
-#include "connector/option.h"
+#include "nearest.h"
 
 /* The columns of what stands in a list. */
 typedef struct Shape

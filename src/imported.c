@@ -19,8 +19,8 @@
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
-#include "connector/imported.h"
-#include "connector/store.h"
+#include "connection_store.h"
+#include "imported.h"
 #include "makini.h"
 #include "private.h"
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store.c
+ * connection_store.c
  *		What makini itself keeps about a connection: its id, its home, its
  *		labels.
  *
@@ -27,7 +27,7 @@
 #include "utils/jsonb.h"
 
 #include "compat.h"
-#include "connector/store.h"
+#include "connection_store.h"
 #include "makini.h"
 #include "private.h"
 

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * store.h
+ * connection_store.h
  *		What makini itself keeps about a connection.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef MAKINI_STORE_H
-#define MAKINI_STORE_H
+#ifndef MAKINI_CONNECTION_STORE_H
+#define MAKINI_CONNECTION_STORE_H
 
 #include "postgres.h"
 
@@ -24,4 +24,4 @@ extern pg_uuid_t connection_store(Oid serverid);
 /* System identifier and database: where rows that name OIDs are at home. */
 extern char *connection_home(void);
 
-#endif /* MAKINI_STORE_H */
+#endif /* MAKINI_CONNECTION_STORE_H */
