@@ -22,20 +22,9 @@ SET search_path = drain;
 SET client_min_messages = notice;
 IMPORT FOREIGN SCHEMA v1 FROM SERVER wms INTO drain;
 
--- What a statement is refused with.
-CREATE FUNCTION refused(statement text) RETURNS TABLE (sqlstate text, said text) LANGUAGE plpgsql AS $$
-DECLARE
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN QUERY SELECT '00000', 'nothing is wrong with it';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT SQLSTATE, SQLERRM
-        UNION ALL SELECT 'detail', detail WHERE detail <> ''
-        UNION ALL SELECT 'hint', hint WHERE hint <> '';
-END $$;
+\getenv here PG_ABS_SRCDIR
+\set refused :here '/test/lib/refused.sql'
+\i :refused
 CREATE FUNCTION refused_drain(arguments text) RETURNS TABLE (sqlstate text, said text) LANGUAGE sql AS
     $$ SELECT * FROM refused(format('SELECT makini.create_drain(%s)', arguments)) $$;
 

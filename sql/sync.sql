@@ -11,20 +11,8 @@ SET search_path = sync, test;
 IMPORT FOREIGN SCHEMA v1 LIMIT TO (department, location, transaction, transactionline, inventorybalance, deletedrecord)
     FROM SERVER erp INTO sync OPTIONS (probe 'false', custom_fields 'false');
 
--- What a statement is refused with.
-CREATE FUNCTION refused(statement text) RETURNS TABLE (sqlstate text, said text) LANGUAGE plpgsql AS $$
-DECLARE
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN QUERY SELECT '00000', 'nothing is wrong with it';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT SQLSTATE, SQLERRM
-        UNION ALL SELECT 'detail', detail WHERE detail <> ''
-        UNION ALL SELECT 'hint', hint WHERE hint <> '';
-END $$;
+\set refused :here '/test/lib/refused.sql'
+\i :refused
 CREATE FUNCTION refused_sync(arguments text) RETURNS TABLE (sqlstate text, said text) LANGUAGE sql AS
     $$ SELECT * FROM refused(format('SELECT makini.create_sync(%s)', arguments)) $$;
 
@@ -520,7 +508,7 @@ RESET ROLE;
 -- a member of the owner is as good as he, a superuser too
 GRANT sync_owner TO sync_stranger;
 SET ROLE sync_stranger;
-SELECT target FROM makini.sync;
+SELECT target FROM makini.sync ORDER BY target COLLATE "C";
 SELECT makini.alter_sync(:own, '{"filter": "id < 5"}');
 RESET ROLE;
 -- rights that are lost show at the next run

@@ -10,20 +10,8 @@ SET search_path = target, test;
 IMPORT FOREIGN SCHEMA v1 LIMIT TO (department, inventorybalance) FROM SERVER erp INTO target
     OPTIONS (probe 'false', custom_fields 'false');
 
--- What a statement is refused with.
-CREATE FUNCTION refused(statement text) RETURNS TABLE (sqlstate text, said text) LANGUAGE plpgsql AS $$
-DECLARE
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN QUERY SELECT '00000', 'nothing is wrong with it';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT SQLSTATE, SQLERRM
-        UNION ALL SELECT 'detail', detail WHERE detail <> ''
-        UNION ALL SELECT 'hint', hint WHERE hint <> '';
-END $$;
+\set refused :here '/test/lib/refused.sql'
+\i :refused
 CREATE FUNCTION into_target(name text, more text DEFAULT '') RETURNS TABLE (sqlstate text, said text) LANGUAGE sql AS
     $$ SELECT * FROM refused(format('SELECT makini.create_sync(''target.department'', %L, NULL, columns => ''{name}'' %s)', name, more)) $$;
 

@@ -52,12 +52,14 @@ def connect():
     return conn
 
 
-def prepare(conn):
+def prepare(conn, rows, **options):
+    """A server, its table of transactions in schema "bench", and so many rows behind it."""
     cur = conn.cursor()
     cur.execute("CREATE EXTENSION IF NOT EXISTS makini")
+    more = "".join(", %s '%s'" % item for item in options.items())
     cur.execute("DROP SERVER IF EXISTS bench CASCADE")
     cur.execute("CREATE SERVER bench FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id %s, base_url %s,"
-                " allow_http 'true', allow_private 'true', fetch_ahead '4', max_concurrency '8')",
+                " allow_http 'true', allow_private 'true', fetch_ahead '4', max_concurrency '8'" + more + ")",
                 (ENV["account_id"], ENV["http_url"]))
     cur.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER bench OPTIONS (client_id %s, certificate_id %s,"
                 " private_key_file %s)", (ENV["client_id"], ENV["certificate_id"], ENV["private_key_file"]))
@@ -65,8 +67,8 @@ def prepare(conn):
     cur.execute("CREATE SCHEMA bench")
     cur.execute("IMPORT FOREIGN SCHEMA v1 LIMIT TO (transaction) FROM SERVER bench INTO bench OPTIONS (probe 'false',"
                 " custom_fields 'false')")
-    control("/setting", {"gzip": False, "concurrency_limit": 0})
-    control("/bench", {"table": "transaction", "rows": ROWS})
+    control("/setting", {"gzip": False, "concurrency_limit": 0, "latency_ms": 0})
+    control("/bench", {"table": "transaction", "rows": rows})
     return cur
 
 
@@ -176,7 +178,7 @@ def bench_cancel(cur):
 
 def main():
     conn = connect()
-    cur = prepare(conn)
+    cur = prepare(conn, ROWS)
     bearer = token()
     bench_scan(cur, bearer)
     bench_network(cur)

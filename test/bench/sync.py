@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 
-from scan import ENV, PAGE, ROWS, connect, control, line
+from scan import PAGE, ROWS, connect, control, line, prepare
 
 COLUMNS = "id, tranid, type, trandate, entity, currency, exchangerate, foreigntotal, status, lastmodifieddate"
 # One query for all rows: what the simulator has to render is rendered once.
@@ -34,26 +34,11 @@ class Bench:
     def __init__(self, rows):
         self.conn = connect()
         self.cur = self.conn.cursor()
+        self.cur.execute("CREATE EXTENSION IF NOT EXISTS makini")
+        self.cur.execute("SELECT makini.drop_sync(sync_id) FROM makini.sync")
+        prepare(self.conn, rows, sync_concurrency=4)
         self.rows = rows
         self.sync = None
-        self.prepare()
-
-    def prepare(self):
-        cur = self.cur
-        cur.execute("CREATE EXTENSION IF NOT EXISTS makini")
-        cur.execute("SELECT makini.drop_sync(sync_id) FROM makini.sync")
-        cur.execute("DROP SERVER IF EXISTS bench CASCADE")
-        cur.execute("CREATE SERVER bench FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id %s, base_url %s,"
-                    " allow_http 'true', allow_private 'true', fetch_ahead '4', max_concurrency '8', sync_concurrency '4')",
-                    (ENV["account_id"], ENV["http_url"]))
-        cur.execute("CREATE USER MAPPING FOR CURRENT_USER SERVER bench OPTIONS (client_id %s, certificate_id %s,"
-                    " private_key_file %s)", (ENV["client_id"], ENV["certificate_id"], ENV["private_key_file"]))
-        cur.execute("DROP SCHEMA IF EXISTS bench CASCADE")
-        cur.execute("CREATE SCHEMA bench")
-        cur.execute("IMPORT FOREIGN SCHEMA v1 LIMIT TO (transaction) FROM SERVER bench INTO bench OPTIONS (probe 'false',"
-                    " custom_fields 'false')")
-        control("/setting", {"gzip": False, "concurrency_limit": 0, "latency_ms": 0})
-        control("/bench", {"table": "transaction", "rows": self.rows})
 
     def create(self, **more):
         names = {"schedule": None, "initial_window": "all", "columns": COLUMNS.split(", "), "options": OLDEST_FIRST}

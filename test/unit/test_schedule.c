@@ -170,86 +170,108 @@ test_reading(void)
 	is_text(problem_of("0 0 29 2 *"), "none", "29 February");
 }
 
+/* The first n times of a cron text after a moment, all in UTC. */
+typedef struct Case
+{
+	const char *cron;
+	const char *after;
+	int			n;
+	const char *expected;
+	const char *name;
+} Case;
+
+static void
+check_cases(const char *rules, const Case *cases, size_t n)
+{
+	use_zone(rules);
+	for (size_t i = 0; i < n; i++)
+		is_text(times(cases[i].cron, cases[i].after, cases[i].n), cases[i].expected, cases[i].name);
+}
+
 static void
 test_cron(void)
 {
-	use_zone(UTC);
-	is_text(times("*/15 * * * *", "2026-11-23 10:07:00", 3),
-			"2026-11-23 10:15, 2026-11-23 10:30, 2026-11-23 10:45", "quarters");
-	is_text(times("0 * * * *", "2026-11-23 10:00:00", 1), "2026-11-23 11:00",
-			"a time itself is not after it");
-	is_text(times("30 2 * * *", "2026-12-31 02:30:00", 1), "2027-01-01 02:30", "over the year");
-	is_text(times("0 0 29 2 *", "2026-01-01 00:00:00", 2), "2028-02-29 00:00, 2032-02-29 00:00",
-			"leap days");
-	is_text(times("0 0 29 2 *", "2096-03-01 00:00:00", 1), "2104-02-29 00:00", "a century without one");
-	is_text(times("0 6 * * mon-fri", "2026-11-20 06:00:00", 2),
-			"2026-11-23 06:00, 2026-11-24 06:00", "not on weekends");
-	is_text(times("0 0 13 * 5", "2026-11-01 00:00:00", 4),
-			"2026-11-06 00:00, 2026-11-13 00:00, 2026-11-20 00:00, 2026-11-27 00:00",
-			"either kind of day where both are named");
-	is_text(times("0 0 * * 0,7", "2026-11-23 00:00:00", 2), "2026-11-29 00:00, 2026-12-06 00:00",
-			"Sunday twice");
-	is_text(times("5/20 1 * * *", "2026-11-23 00:00:00", 4),
-			"2026-11-23 01:05, 2026-11-23 01:25, 2026-11-23 01:45, 2026-11-24 01:05",
-			"steps from a number");
-	is_text(times("0 12 31 * *", "2026-01-31 12:00:00", 2), "2026-03-31 12:00, 2026-05-31 12:00",
-			"long months");
+	static const Case cases[] = {
+		{"*/15 * * * *", "2026-11-23 10:07:00", 3,
+		 "2026-11-23 10:15, 2026-11-23 10:30, 2026-11-23 10:45", "quarters"},
+		{"0 * * * *", "2026-11-23 10:00:00", 1, "2026-11-23 11:00", "a time itself is not after it"},
+		{"30 2 * * *", "2026-12-31 02:30:00", 1, "2027-01-01 02:30", "over the year"},
+		{"0 0 29 2 *", "2026-01-01 00:00:00", 2, "2028-02-29 00:00, 2032-02-29 00:00", "leap days"},
+		{"0 0 29 2 *", "2096-03-01 00:00:00", 1, "2104-02-29 00:00", "a century without one"},
+		{"0 6 * * mon-fri", "2026-11-20 06:00:00", 2, "2026-11-23 06:00, 2026-11-24 06:00",
+		 "not on weekends"},
+		{"0 0 13 * 5", "2026-11-01 00:00:00", 4,
+		 "2026-11-06 00:00, 2026-11-13 00:00, 2026-11-20 00:00, 2026-11-27 00:00",
+		 "either kind of day where both are named"},
+		{"0 0 * * 0,7", "2026-11-23 00:00:00", 2, "2026-11-29 00:00, 2026-12-06 00:00", "Sunday twice"},
+		{"5/20 1 * * *", "2026-11-23 00:00:00", 4,
+		 "2026-11-23 01:05, 2026-11-23 01:25, 2026-11-23 01:45, 2026-11-24 01:05",
+		 "steps from a number"},
+		{"0 12 31 * *", "2026-01-31 12:00:00", 2, "2026-03-31 12:00, 2026-05-31 12:00", "long months"},
+	};
+
+	check_cases(UTC, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void
 test_spring(void)
 {
 	/* 29 March 2026: 02:00 becomes 03:00, at 01:00 UTC */
-	use_zone(BERLIN);
-	is_text(times("30 2 * * *", "2026-03-28 00:00:00", 3),
-			"2026-03-28 01:30, 2026-03-29 01:00, 2026-03-30 00:30",
-			"a skipped time runs right after the gap");
-	is_text(times("0,20,40 2 * * *", "2026-03-29 00:00:00", 2),
-			"2026-03-29 01:00, 2026-03-30 00:00", "several run once");
-	is_text(times("0 2,3 * * *", "2026-03-29 00:00:00", 2), "2026-03-29 01:00, 2026-03-30 00:00",
-			"together with what is due there anyway");
-	is_text(times("30 1,3 * * *", "2026-03-28 23:59:00", 2), "2026-03-29 00:30, 2026-03-29 01:30",
-			"times around it are as ever");
-	is_text(times("30 * * * *", "2026-03-29 00:00:00", 3),
-			"2026-03-29 00:30, 2026-03-29 01:30, 2026-03-29 02:30", "every hour goes on by the hour");
-	is_text(times("*/30 * * * *", "2026-03-29 00:30:00", 2), "2026-03-29 01:00, 2026-03-29 01:30",
-			"half-hours too, the end of the gap being one");
+	static const Case cases[] = {
+		{"30 2 * * *", "2026-03-28 00:00:00", 3, "2026-03-28 01:30, 2026-03-29 01:00, 2026-03-30 00:30",
+		 "a skipped time runs right after the gap"},
+		{"0,20,40 2 * * *", "2026-03-29 00:00:00", 2, "2026-03-29 01:00, 2026-03-30 00:00",
+		 "several run once"},
+		{"0 2,3 * * *", "2026-03-29 00:00:00", 2, "2026-03-29 01:00, 2026-03-30 00:00",
+		 "together with what is due there anyway"},
+		{"30 1,3 * * *", "2026-03-28 23:59:00", 2, "2026-03-29 00:30, 2026-03-29 01:30",
+		 "times around it are as ever"},
+		{"30 * * * *", "2026-03-29 00:00:00", 3,
+		 "2026-03-29 00:30, 2026-03-29 01:30, 2026-03-29 02:30", "every hour goes on by the hour"},
+		{"*/30 * * * *", "2026-03-29 00:30:00", 2, "2026-03-29 01:00, 2026-03-29 01:30",
+		 "half-hours too, the end of the gap being one"},
+	};
+
+	check_cases(BERLIN, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void
 test_autumn(void)
 {
 	/* 25 October 2026: 03:00 becomes 02:00, at 01:00 UTC */
-	use_zone(BERLIN);
-	is_text(times("30 2 * * *", "2026-10-24 00:30:00", 2), "2026-10-25 00:30, 2026-10-26 01:30",
-			"a repeated time runs the first time");
-	is_text(times("*/30 2 * * *", "2026-10-25 00:00:00", 2), "2026-10-25 00:30, 2026-10-26 01:00",
-			"several do");
-	is_text(times("30 2 * * *", "2026-10-25 01:10:00", 1), "2026-10-26 01:30",
-			"not in the repetition when asked in it");
-	is_text(times("0 3 * * *", "2026-10-25 00:00:00", 1), "2026-10-25 02:00",
-			"what follows waits for it");
-	is_text(times("30 * * * *", "2026-10-24 23:30:00", 4),
-			"2026-10-25 00:30, 2026-10-25 01:30, 2026-10-25 02:30, 2026-10-25 03:30",
-			"every hour runs in both");
-	is_text(times("0 * * 1 *", "2026-09-01 00:00:00", 1), "2026-12-31 23:00",
-			"with a change far before it");
+	static const Case cases[] = {
+		{"30 2 * * *", "2026-10-24 00:30:00", 2, "2026-10-25 00:30, 2026-10-26 01:30",
+		 "a repeated time runs the first time"},
+		{"*/30 2 * * *", "2026-10-25 00:00:00", 2, "2026-10-25 00:30, 2026-10-26 01:00", "several do"},
+		{"30 2 * * *", "2026-10-25 01:10:00", 1, "2026-10-26 01:30",
+		 "not in the repetition when asked in it"},
+		{"0 3 * * *", "2026-10-25 00:00:00", 1, "2026-10-25 02:00", "what follows waits for it"},
+		{"30 * * * *", "2026-10-24 23:30:00", 4,
+		 "2026-10-25 00:30, 2026-10-25 01:30, 2026-10-25 02:30, 2026-10-25 03:30",
+		 "every hour runs in both"},
+		{"0 * * 1 *", "2026-09-01 00:00:00", 1, "2026-12-31 23:00", "with a change far before it"},
+	};
+
+	check_cases(BERLIN, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void
 test_half_hour(void)
 {
 	/* 4 October 2026: 02:00 becomes 02:30, at 15:30 UTC the day before */
-	use_zone(LORD_HOWE);
-	is_text(times("15 2 * * *", "2026-10-03 00:00:00", 2), "2026-10-03 15:30, 2026-10-04 15:15",
-			"a gap of half an hour");
-	is_text(times("15,45 2 * * *", "2026-10-03 00:00:00", 2), "2026-10-03 15:30, 2026-10-03 15:45",
-			"and what is behind it");
-	/* 5 April 2026: 02:00 becomes 01:30 */
-	is_text(times("45 1 * * *", "2026-04-04 00:00:00", 2), "2026-04-04 14:45, 2026-04-05 15:15",
-			"half an hour twice");
-	is_text(times("*/15 * * * *", "2026-04-04 14:45:00", 3),
-			"2026-04-04 15:00, 2026-04-04 15:15, 2026-04-04 15:30", "all quarters of it");
+	static const Case cases[] = {
+		{"15 2 * * *", "2026-10-03 00:00:00", 2, "2026-10-03 15:30, 2026-10-04 15:15",
+		 "a gap of half an hour"},
+		{"15,45 2 * * *", "2026-10-03 00:00:00", 2, "2026-10-03 15:30, 2026-10-03 15:45",
+		 "and what is behind it"},
+		/* 5 April 2026: 02:00 becomes 01:30 */
+		{"45 1 * * *", "2026-04-04 00:00:00", 2, "2026-04-04 14:45, 2026-04-05 15:15",
+		 "half an hour twice"},
+		{"*/15 * * * *", "2026-04-04 14:45:00", 3,
+		 "2026-04-04 15:00, 2026-04-04 15:15, 2026-04-04 15:30", "all quarters of it"},
+	};
+
+	check_cases(LORD_HOWE, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* Each night of some years: never backwards, never twice, never more than a day and an hour apart. */

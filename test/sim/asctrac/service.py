@@ -1,7 +1,5 @@
 """Every request on its way: faults before and after the action, latency, the log."""
 
-import collections
-import threading
 import time
 
 import faults as netsuite_faults
@@ -31,40 +29,7 @@ class Fault(netsuite_faults.Fault):
 
 
 class Faults(netsuite_faults.Faults):
-    def arm(self, members):
-        with self.lock:
-            fault = Fault(self.next, members)
-            self.next += 1
-            self.armed.append(fault)
-            return fault
-
-
-class Log:
-    """The last requests, and counters that survive their being dropped."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.clear()
-
-    def clear(self):
-        with self.lock:
-            self.entries = collections.deque(maxlen=20000)
-            self.number = 0
-            self.counters = collections.Counter()
-
-    def add(self, entry):
-        with self.lock:
-            self.number += 1
-            entry["n"] = self.number
-            self.entries.append(entry)
-            self.counters["requests"] += 1
-            self.counters["status_%d" % entry["status"]] += 1
-            self.counters[entry["service"]] += 1
-
-    def select(self, since=0, service=None, limit=1000):
-        with self.lock:
-            found = [e for e in self.entries if e["n"] > since and service in (None, e["service"], e["base"])]
-        return found[-limit:]
+    fault = Fault
 
 
 class Service:

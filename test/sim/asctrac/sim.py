@@ -5,31 +5,24 @@ Prints one line and writes DIR/sim.json when it is ready; ends with its parent o
 """
 
 import argparse
-import ctypes
-import ipaddress
 import json
 import os
-import signal
-import ssl
 import sys
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETSUITE = os.path.join(os.path.dirname(HERE), "netsuite")
 sys.path[:0] = [HERE]
-sys.path.append(NETSUITE)       # its listeners, certificates and items
+sys.path.append(NETSUITE)       # its listeners, process, log and items
 sys.dont_write_bytecode = True
 
-from cryptography import x509                               # noqa: E402
-from cryptography.hazmat.primitives import serialization    # noqa: E402
-
-from auth import key_pem, make_certificate, make_key, write     # noqa: E402
 from desk import Desk                                       # noqa: E402
 from dotnet import Clock                                    # noqa: E402
 from interactive import Interactive                         # noqa: E402
 from interface import Interface, Tokens                     # noqa: E402
+from journal import Log                                     # noqa: E402
+from process import Authority, begin, pairs, settings_of, tell      # noqa: E402
 from server import Listener                                 # noqa: E402
-from service import Faults, Log, Service                    # noqa: E402
+from service import Faults, Service                         # noqa: E402
 from switches import Settings                               # noqa: E402
 from warehouse import Warehouse                             # noqa: E402
 
@@ -50,41 +43,9 @@ def arguments():
     return parser.parse_args()
 
 
-def json_or_text(text):
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-class Authority:
-    """A certificate authority of our own, and what its servers present."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.key = make_key("P256")
-        self.certificate = make_certificate(self.key, "makini test authority", (-1, 3650), authority=True)
-        self.file = os.path.join(folder, "ca.crt")
-        write(self.file, self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def context(self, name):
-        key = make_key("P256")
-        hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = make_certificate(key, name, (-1, 300), self.certificate, self.key, hosts)
-        path = os.path.join(self.folder, name + ".pem")
-        with open(path, "wb") as file:
-            os.chmod(path, 0o600)
-            file.write(key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(path)
-        return context
-
-
 def listen(options):
-    settings = Settings(**{k: json_or_text(v) for k, v in (s.split("=", 1) for s in options.setting)})
-    rows = dict(p.split("=", 1) for p in options.rows.split(",") if p)
-    house = Warehouse(settings, Clock(settings), rows)
+    settings = Settings(**settings_of(options))
+    house = Warehouse(settings, Clock(settings), pairs(options.rows))
     faults, log, tokens = Faults(), Log(), Tokens(settings)
     interface = Interface(house, tokens, settings)
     for fault in options.fault:
@@ -111,26 +72,10 @@ def listen(options):
             "client_secret": tokens.client_secret, "control_url": "http://127.0.0.1:%d" % control, "pid": os.getpid()}
 
 
-def write_json(path, value):
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-    os.chmod(path + ".new", 0o644)
-    os.rename(path + ".new", path)
-
-
 def main():
     options = arguments()
-    if not options.detach:
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    options.dir = os.path.abspath(options.dir)
-    os.makedirs(options.dir, exist_ok=True)
-    os.chmod(options.dir, 0o755)
-    found = listen(options)
-    write_json(os.path.join(options.dir, "sim.json"), found)
-    print("ready %s control %s" % (found["url"], found["control_url"]), flush=True)
+    stop = begin(options)
+    tell(options.dir, listen(options))
     stop.wait()
 
 

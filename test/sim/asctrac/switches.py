@@ -1,5 +1,7 @@
 """What of the simulated installation can be switched, and its defaults."""
 
+from switchable import Switchable
+
 DEFAULTS = {
     "authentication": True,         # GWInterfaceUseAuthentication
     "token_encoding": "raw",        # or base64: what stands behind Bearer
@@ -23,13 +25,5 @@ DEFAULTS = {
 }
 
 
-class Settings(dict):
-    def __init__(self, **changes):
-        super().__init__(DEFAULTS)
-        self.change(changes)
-
-    def change(self, changes):
-        for name, value in changes.items():
-            if name not in DEFAULTS:
-                raise KeyError("no setting %s; there are: %s" % (name, ", ".join(DEFAULTS)))
-            self[name] = value
+class Settings(Switchable):
+    defaults = DEFAULTS

@@ -73,6 +73,8 @@ class Fault:
 
 
 class Faults:
+    fault = Fault
+
     def __init__(self):
         self.lock = threading.Lock()
         self.armed = []
@@ -80,7 +82,7 @@ class Faults:
 
     def arm(self, members):
         with self.lock:
-            fault = Fault(self.next, members)
+            fault = self.fault(self.next, members)
             self.next += 1
             self.armed.append(fault)
             return fault

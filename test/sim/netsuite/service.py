@@ -3,7 +3,6 @@
 A new service (the record API, metadata) is one more entry in Service.route.
 """
 
-import collections
 import datetime
 import gzip
 import json
@@ -17,6 +16,7 @@ import faults as fault_kinds
 from auth import TOKEN_PATH, TokenError
 from faults import error_body
 from gate import Refused
+from journal import Log
 from server import Answer, announce, hold_while, http_date, reset, wait_for_end
 from suiteql import MAX_LIMIT, items_json, page_json, parse_body
 
@@ -40,35 +40,6 @@ class Problem(Exception):
         self.detail = detail
         self.reason = reason or detail
         self.extra = {"o:" + k: v for k, v in extra.items()}
-
-
-class Log:
-    """The last requests, and counters that survive their being dropped."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.clear()
-
-    def clear(self):
-        with self.lock:
-            self.entries = collections.deque(maxlen=20000)
-            self.number = 0
-            self.counters = collections.Counter()
-            self.peak = 0
-
-    def add(self, entry):
-        with self.lock:
-            self.number += 1
-            entry["n"] = self.number
-            self.entries.append(entry)
-            self.counters["requests"] += 1
-            self.counters["status_%d" % entry["status"]] += 1
-            self.counters[entry["service"]] += 1
-
-    def select(self, since=0, service=None, limit=1000):
-        with self.lock:
-            found = [e for e in self.entries if e["n"] > since and (service is None or e["service"] == service)]
-        return found[-limit:]
 
 
 class Service:

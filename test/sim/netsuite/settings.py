@@ -1,5 +1,7 @@
 """What of the simulated account can be switched, and its defaults."""
 
+from switchable import Switchable
+
 DEFAULTS = {
     "account_id": "1234567_SB1",
     "time_zone": "America/Los_Angeles",
@@ -30,16 +32,8 @@ DEFAULTS = {
 }
 
 
-class Settings(dict):
-    def __init__(self, **changes):
-        super().__init__(DEFAULTS)
-        self.change(changes)
-
-    def change(self, changes):
-        for name, value in changes.items():
-            if name not in DEFAULTS:
-                raise KeyError("no setting %s; there are: %s" % (name, ", ".join(DEFAULTS)))
-            self[name] = value
+class Settings(Switchable):
+    defaults = DEFAULTS
 
     @property
     def host_account(self):

@@ -5,33 +5,28 @@ Prints one line and writes DIR/sim.json when it is ready; ends with its parent o
 """
 
 import argparse
-import ctypes
 import json
 import os
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
-import ipaddress                                            # noqa: E402
-
 from cryptography import x509                               # noqa: E402
-from cryptography.hazmat.primitives import serialization    # noqa: E402
 
 from account import Account                                 # noqa: E402
-from auth import Credentials, key_pem, make_certificate, make_key, write   # noqa: E402
+from auth import Credentials                                # noqa: E402
 from bench import Bench                                     # noqa: E402
 from cluster import Cluster                                 # noqa: E402
 from control import Control                                 # noqa: E402
 from data import Generator                                  # noqa: E402
 from faults import Faults                                   # noqa: E402
+from process import Authority, begin, pairs, settings_of, tell      # noqa: E402
 from server import Listener                                 # noqa: E402
 from service import Service                                 # noqa: E402
 from settings import Settings                               # noqa: E402
@@ -53,41 +48,6 @@ def arguments():
     parser.add_argument("--pg-bindir", help="folder of initdb and postgres")
     parser.add_argument("--detach", action="store_true", help="outlive the parent process")
     return parser.parse_args()
-
-
-def pairs(text):
-    return dict(p.split("=", 1) for p in text.split(",") if p)
-
-
-def json_or_text(text):
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-class Authority:
-    """A certificate authority of our own, and what its servers present."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.key = make_key("P256")
-        self.certificate = make_certificate(self.key, "makini test authority", (-1, 3650), authority=True)
-        self.file = os.path.join(folder, "ca.crt")
-        write(self.file, self.certificate.public_bytes(serialization.Encoding.PEM))
-
-    def context(self, name, days=(-1, 300), hosts=None):
-        key = make_key("P256")
-        hosts = hosts or [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = make_certificate(key, name, days, self.certificate, self.key, hosts)
-        path = os.path.join(self.folder, name + ".pem")
-        with open(path, "wb") as file:
-            os.chmod(path, 0o600)
-            file.write(key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(path)
-        return context
 
 
 def black_hole():
@@ -133,7 +93,7 @@ def reaper(folder, cluster_pid):
 
 
 def build(options, private):
-    settings = Settings(**{k: json_or_text(v) for k, v in (s.split("=", 1) for s in options.setting)})
+    settings = Settings(**settings_of(options))
     log = os.path.join(options.dir, "postgres.log")
     open(log, "ab").close()
     cluster = Cluster(private, log, options.pg_bindir, settings["time_zone"])
@@ -180,23 +140,9 @@ def listen(options, service, cluster, authority):
     }
 
 
-def write_json(path, value):
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-    os.chmod(path + ".new", 0o644)
-    os.rename(path + ".new", path)
-
-
 def main():
     options = arguments()
-    if not options.detach:
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    options.dir = os.path.abspath(options.dir)
-    os.makedirs(options.dir, exist_ok=True)
-    os.chmod(options.dir, 0o755)
+    stop = begin(options)
     # The cluster's socket needs a short path that its user can reach, whatever DIR is.
     private = tempfile.mkdtemp(prefix="makini-sim-", dir="/tmp")
     cluster = None
@@ -212,8 +158,7 @@ def main():
         if options.bench:
             wanted = pairs(options.bench)
             service.bench.fill(wanted.get("table", "transaction"), int(wanted["rows"]))
-        write_json(os.path.join(options.dir, "sim.json"), found)
-        print("ready %s control %s" % (found["url"], found["control_url"]), flush=True)
+        tell(options.dir, found)
         stop.wait()
     finally:
         if cluster:
