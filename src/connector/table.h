@@ -28,4 +28,7 @@ extern ValueKind kind_of_type(Oid type);
 extern double	 size_class_rows(const Table *table);
 extern void		 table_refuse_read(const Table *table);
 
+/* OIDs of the foreign tables in a schema, whosever they are. */
+extern List *foreign_tables_of(Oid namespace);
+
 #endif /* MAKINI_TABLE_H */

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -27,7 +25,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -60,26 +57,18 @@ is_ours(Oid relid)
 static List *
 tables_of_schema(Oid namespace, bool apply)
 {
-	List	   *relids = NIL;
-	Relation	pg_class_rel = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	List	 *relids = NIL;
+	ListCell *lc;
 
-	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(namespace));
-	scan = systable_beginscan(pg_class_rel, InvalidOid, false, NULL, 1, &key);
-	while ((tuple = systable_getnext(scan)) != NULL)
+	foreach(lc, foreign_tables_of(namespace))
 	{
-		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+		Oid relid = lfirst_oid(lc);
 
-		if (form->relkind == RELKIND_FOREIGN_TABLE && is_ours(form->oid) &&
-			(apply ? makini_owns_relation(form->oid) :
-					 pg_class_aclcheck(form->oid, GetUserId(), ACL_SELECT) == ACLCHECK_OK))
-			relids = lappend_oid(relids, form->oid);
+		if (is_ours(relid) &&
+			(apply ? makini_owns_relation(relid) :
+					 pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK))
+			relids = lappend_oid(relids, relid);
 	}
-	systable_endscan(scan);
-	table_close(pg_class_rel, AccessShareLock);
 	list_sort(relids, list_oid_cmp);
 	return relids;
 }

@@ -68,22 +68,6 @@ find_cursor(SyncSource *source, List *table_options, TupleDesc desc)
 	}
 }
 
-static SourceColumn *
-catalogue_column(const Entity *entity, const char *name)
-{
-	const EntityColumn *known = entity_find_column(entity, name);
-	SourceColumn	   *column;
-
-	if (known == NULL)
-		return NULL;
-	column = palloc0(sizeof(SourceColumn));
-	column->name = known->name;
-	column->kind = known->kind;
-	column->nullable = !known->required;
-	column->code = known->code;
-	return column;
-}
-
 /* The entity whose changes stand for those of the source's rows. */
 static void
 find_parent(SyncSource *source)
@@ -99,8 +83,8 @@ find_parent(SyncSource *source)
 	source->parent = palloc0(sizeof(Source));
 	source->parent->entity = parent->name;
 	source->parent->catalogue = parent;
-	source->parent_key = catalogue_column(parent, parent->key);
-	source->parent_cursor = catalogue_column(parent, parent->cursor);
+	source->parent_key = source_column_of_entity(parent, parent->key);
+	source->parent_cursor = source_column_of_entity(parent, parent->cursor);
 	source->parent->key = list_make1(source->parent_key);
 }
 
