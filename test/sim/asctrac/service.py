@@ -54,18 +54,12 @@ class Service:
         try:
             answer = self.answer(request, connection, entry)
         except BaseException as problem:
-            entry.update(status=0, reason=repr(problem))
-            self.log.add(entry)
+            self.log.broke_off(entry, problem)
             raise
         for name, value in ASPNET.items():
             answer.headers.setdefault(name, value)
         announce(self.settings, request.path, answer)
-        entry["status"] = answer.status
-        entry["bytes"] = len(answer.body)
-        entry["ms"] = round((time.monotonic() - started) * 1000, 3)
-        if answer.faults:
-            entry.setdefault("faults", []).extend(f.number for f in answer.faults)
-        self.log.add(entry)
+        self.log.answered(entry, answer, started)
         return answer
 
     def answer(self, request, connection, entry):

@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 
 
 class Log:
@@ -24,6 +25,18 @@ class Log:
             self.counters["requests"] += 1
             self.counters["status_%d" % entry["status"]] += 1
             self.counters[entry["service"]] += 1
+
+    def answered(self, entry, answer, started):
+        entry["status"] = answer.status
+        entry["bytes"] = len(answer.body)
+        entry["ms"] = round((time.monotonic() - started) * 1000, 3)
+        if answer.faults:
+            entry.setdefault("faults", []).extend(f.number for f in answer.faults)
+        self.add(entry)
+
+    def broke_off(self, entry, problem):
+        entry.update(status=0, reason=repr(problem))
+        self.add(entry)
 
     def select(self, since=0, service=None, limit=1000):
         with self.lock:

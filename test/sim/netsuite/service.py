@@ -75,17 +75,11 @@ class Service:
             answer = self.answer(request, connection, entry, seen)
         except BaseException as problem:
             leave()
-            entry.update(status=0, reason=repr(problem))
-            self.log.add(entry)
+            self.log.broke_off(entry, problem)
             raise
         answer.done = leave
         announce(self.settings, request.path, answer)
-        entry["status"] = answer.status
-        entry["bytes"] = len(answer.body)
-        entry["ms"] = round((time.monotonic() - started) * 1000, 3)
-        if answer.faults:
-            entry.setdefault("faults", []).extend(f.number for f in answer.faults)
-        self.log.add(entry)
+        self.log.answered(entry, answer, started)
         return answer
 
     def enter(self):
