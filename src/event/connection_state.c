@@ -331,7 +331,7 @@ probe(ServerState *state, TimestampTz now)
 
 	if (!first && sync_id == 0)
 		return;
-	row->probe_at = now + worker_backoff(first ? 0 : ++row->probes, PROBE_BASE, PROBE_CAP);
+	row->probe_at = now + worker_backoff(first ? 1 : ++row->probes, PROBE_BASE, PROBE_CAP);
 	if (first)
 		return;
 	row->probing = true;

@@ -72,7 +72,7 @@ probe_health(HealthRow *row, const HealthSeen *seen, HealthStep *step)
 		row->probing = false;
 		step->changed = true;
 	}
-	if (seen->other_server && row->probes > 0)
+	if (seen->other_server && row->probe_at != 0)
 	{
 		row->probes = 0;
 		row->probe_at = seen->now;

@@ -132,6 +132,15 @@ $holder->quit;
 until_idle();
 is(told('offline'), told('online'), 'whoever tells of it, of its end too');
 
+# ---- given up because of people's queries: no run ends that would wake the scheduler ----
+until_idle();
+$sim->arm({ kind => '503', count => 1_000_000 });
+dies($node, 'SELECT id FROM erp.item', '08006', [], "query $_ finds nobody") foreach 1 .. 5;
+until_query('the server is given up', "SELECT health = 'offline' FROM makini._connection_health");
+$sim->disarm;
+until_later('one tries after a while, and it answers', '1 min', "SELECT health = 'online' FROM makini._connection_health");
+until_query('nobody waits any more', "SELECT count(*) = 2 FROM makini.sync WHERE waiting_for IS NULL");
+
 # ---- a table that the role may not read any more ----
 $sim->hide('department', undef, 'record');
 until_later('a sync that may not read is denied', '10 min', "SELECT state = 'denied' FROM makini.sync WHERE sync_id = 2");

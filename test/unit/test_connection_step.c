@@ -99,6 +99,8 @@ test_probes(void)
 	seen.other_server = true;
 	step = health_step(&row, &seen);
 	ok(step.probe && row.probes == 0, "a server that was altered is tried at once");
+	row.probe_at = 13 * MINUTE;
+	ok(health_step(&row, &seen).probe, "before its first try too");
 	seen.other_server = false;
 	seen.verdict = STEP_ONLINE;
 	step = health_step(&row, &seen);
