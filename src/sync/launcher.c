@@ -199,30 +199,38 @@ start_scheduler(int slot)
 	}
 }
 
-/* Starts what is due; when to look again, WORKER_NEVER: when told to. */
-static TimestampTz
+static void
 start_due(void)
 {
 	WorkerShared *shared = worker_shared();
 	TimestampTz	  now = worker_now();
-	TimestampTz	  next = WORKER_NEVER;
 
 	for (int i = 0; i < WORKER_DATABASES; i++)
 	{
-		TimestampTz due;
+		bool due;
 
 		LWLockAcquire(shared->lock, LW_SHARED);
-		due = due_at(&shared->databases[i]);
+		due = due_at(&shared->databases[i]) <= now;
 		LWLockRelease(shared->lock);
-		if (due <= now)
-		{
+		if (due)
 			start_scheduler(i);
-			LWLockAcquire(shared->lock, LW_SHARED);
-			due = due_at(&shared->databases[i]);
-			LWLockRelease(shared->lock);
-		}
-		next = Min(next, due);
 	}
+}
+
+/*
+ * When to look again, WORKER_NEVER: when told to.  Whoever has asked meanwhile
+ * counts, should a wait for a lock have used the latch up.
+ */
+static TimestampTz
+next_start(void)
+{
+	WorkerShared *shared = worker_shared();
+	TimestampTz	  next = WORKER_NEVER;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < WORKER_DATABASES; i++)
+		next = Min(next, due_at(&shared->databases[i]));
+	LWLockRelease(shared->lock);
 	return next;
 }
 
@@ -245,8 +253,9 @@ makini_launcher_main(Datum arg)
 		if (makini_launcher && instance_may_run())
 		{
 			do
-				next = start_due();
+				start_due();
 			while (next_visit());
+			next = next_start();
 		}
 		worker_sleep(next, wait_event);
 	}

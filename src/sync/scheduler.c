@@ -296,6 +296,8 @@ note_looking(void)
 	 * left behind is found when the launcher visits.
 	 */
 	to_send |= entry->send || entry->visiting || entry->send_due <= worker_now();
+	if (entry->send)
+		sender_look();
 	entry->send = false;
 	entry->failures = 0;
 	in_vain = entry->found_nothing;
@@ -345,6 +347,22 @@ send_until(TimestampTz until, uint32 wait_event)
 	sender_turn(worker_wait_ms(until));
 	sender_workers_look(sender_is_idle());
 	worker_handle_signals();
+}
+
+/*
+ * Has somebody asked for something since note_looking()?  The latch alone does
+ * not tell: a turn that waits for a lock uses it up.
+ */
+static bool
+somebody_asked(void)
+{
+	WorkerShared *shared = worker_shared();
+	bool		  asked;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	asked = entry->wanted;
+	LWLockRelease(shared->lock);
+	return asked;
 }
 
 /* An error at the beginning of sending must not keep syncs from running. */
@@ -450,7 +468,7 @@ makini_scheduler_main(Datum arg)
 			leave_if_idle(linger, next);
 		if (working || worker_now() >= leave_at)
 			leave_at = worker_now() + linger;
-		guarded_send_until(Min(next, leave_at), wait_event);
+		guarded_send_until(somebody_asked() ? 0 : Min(next, leave_at), wait_event);
 		working = false;
 	}
 }

@@ -14,7 +14,6 @@
 
 #include <limits.h>
 
-#include "access/xact.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -26,6 +25,7 @@
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -219,14 +219,19 @@ worker_wake_sender(Oid database)
 	wake_database(database, false);
 }
 
+/*
+ * Whoever is woken looks at once, and must not find old things: this comes after
+ * all were told what of their catalogue caches is out of date, which is later
+ * than XACT_EVENT_COMMIT.
+ */
 static void
-at_transaction_end(XactEvent event, void *arg)
+at_transaction_end(ResourceReleasePhase phase, bool committed, bool top_level, void *arg)
 {
-	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	if (!wake_at_commit || !top_level || phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
-	if (wake_at_commit && (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE))
-		worker_wake_database(MyDatabaseId);
 	wake_at_commit = false;
+	if (committed)
+		worker_wake_database(MyDatabaseId);
 }
 
 void
@@ -235,7 +240,7 @@ worker_wake_at_commit(void)
 	static bool registered = false;
 
 	if (!registered)
-		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterResourceReleaseCallback(at_transaction_end, NULL);
 	registered = true;
 	wake_at_commit = true;
 }

@@ -10,6 +10,7 @@
 
 #ifdef MAKINI_TEST
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -21,6 +22,7 @@ PG_FUNCTION_INFO_V1(makini_test_now);
 PG_FUNCTION_INFO_V1(makini_test_stop_clock);
 PG_FUNCTION_INFO_V1(makini_test_database_state);
 PG_FUNCTION_INFO_V1(makini_test_runs_giving_way);
+PG_FUNCTION_INFO_V1(makini_test_slow_commit);
 
 /* Everything that is due by the new time is looked at at once. */
 Datum
@@ -59,6 +61,21 @@ makini_test_stop_clock(PG_FUNCTION_ARGS)
 	shared->clock_stands = PG_GETARG_BOOL(0) ? now : 0;
 	LWLockRelease(shared->lock);
 	PG_RETURN_TIMESTAMPTZ(now);
+}
+
+static void
+take_long(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT)
+		pg_usleep(300000);
+}
+
+/* From now on a session's commits take their time between being visible and being over. */
+Datum
+makini_test_slow_commit(PG_FUNCTION_ARGS)
+{
+	RegisterXactCallback(take_long, NULL);
+	PG_RETURN_VOID();
 }
 
 /* "unknown", "wanted", "asleep until ..."; "scheduled" while a scheduler is there. */
