@@ -101,28 +101,52 @@ result_count(int column)
  * ---------------------------------------------------------------------
  */
 
+/* How many of the page's keys the target has. */
+static int64
+count_keys(Apply *apply, WriteStatements *writes, Datum *values, const char *nulls)
+{
+	statement_execute(apply, writes->count, values, nulls);
+	return result_count(1);
+}
+
+/*
+ * Where the statement can't tell what was inserted, the keys that are there are
+ * counted before and, unless all rows were written, behind it: triggers may have
+ * kept some out.  Who else writes these keys meanwhile blurs the two numbers,
+ * but not their sum.
+ */
+static void
+write_and_count(Apply *apply, WriteStatements *writes, Datum *values, const char *nulls, int n,
+				Written *written)
+{
+	int64 before = count_keys(apply, writes, values, nulls);
+	int64 fresh = n - before;
+	int64 touched;
+
+	statement_execute(apply, writes->upsert, values, nulls);
+	touched = SPI_processed;
+	if (fresh > 0 && touched < n)
+		fresh = count_keys(apply, writes, values, nulls) - before;
+	fresh = Max(0, Min(fresh, touched));
+	written->inserted += fresh;
+	written->updated += touched - fresh;
+}
+
 static void
 write_indexed(Apply *apply, WriteStatements *writes, Datum *values, const char *nulls, int n,
 			  Written *written)
 {
-	int64 touched;
 	int64 fresh;
 
 	if (writes->count != NULL)
 	{
-		statement_execute(apply, writes->count, values, nulls);
-		fresh = n - result_count(1);
-		statement_execute(apply, writes->upsert, values, nulls);
-		touched = SPI_processed;
+		write_and_count(apply, writes, values, nulls, n, written);
+		return;
 	}
-	else
-	{
-		statement_execute(apply, writes->upsert, values, nulls);
-		touched = result_count(1);
-		fresh = result_count(2);
-	}
+	statement_execute(apply, writes->upsert, values, nulls);
+	fresh = result_count(2);
 	written->inserted += fresh;
-	written->updated += touched - fresh;
+	written->updated += result_count(1) - fresh;
 }
 
 static void

@@ -167,6 +167,19 @@ foreach my $way (qw(bulk indexed joined))
 	is(write_rows($sync, items(n => 12, name => q{'x'}, where => 'g > 5')), 'updated 7', '... some changed');
 	is(write_rows($sync, items(n => 28, name => q{'x'}, where => 'g > 5'), page => 10), 'updated 16 unchanged 7', '... some more');
 
+	sql("CREATE FUNCTION dst.skip() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RETURN CASE WHEN NEW.id % 4 = 0 AND NEW.name <> 'let in' THEN NULL ELSE NEW END; END \$\$;
+		CREATE TABLE dst.skipping (LIKE dst.by_key, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+		CREATE TABLE dst.skipping_1 PARTITION OF dst.skipping FOR VALUES FROM (0) TO (10);
+		CREATE TABLE dst.skipping_2 PARTITION OF dst.skipping FOR VALUES FROM (10) TO (99);
+		CREATE TRIGGER skip BEFORE INSERT ON dst.skipping_1 FOR EACH ROW EXECUTE FUNCTION dst.skip();
+		CREATE TRIGGER skip BEFORE INSERT ON dst.skipping_2 FOR EACH ROW EXECUTE FUNCTION dst.skip()");
+	$sync = new_sync('src.item', 'dst.skipping', 'id');
+	is(write_rows($sync, items()), 'inserted 23 unchanged 7', 'partitions whose triggers keep rows out');
+	is(write_rows($sync, items()), 'unchanged 30', '... and again: nothing is counted that was not written');
+	is(write_rows($sync, items(n => 40, name => q{CASE WHEN g < 7 THEN 'x' WHEN g = 8 THEN 'let in' WHEN g % 2 = 0 THEN 'a' ELSE 'b' END})),
+		'inserted 8 updated 5 unchanged 27', '... some new, some changed, some kept out');
+	is(sql('SELECT count(*) FROM dst.skipping'), 31, '... as there are');
+
 	sql("CREATE TABLE dst.by_name (id bigint, $columns) PARTITION BY LIST (name);
 		CREATE TABLE dst.by_name_a PARTITION OF dst.by_name FOR VALUES IN ('a');
 		CREATE TABLE dst.by_name_b PARTITION OF dst.by_name FOR VALUES IN ('b');
