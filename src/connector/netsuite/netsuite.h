@@ -4,11 +4,11 @@
  *		What the files of the NetSuite connector share.
  *
  * options.c turns options into a connection, suiteql.c writes query texts and
- * moment.c the times in them, read.c fetches pages with paging.c, arrival.c,
- * lanes.c and position.c, deleted.c reads what is gone, classify.c says what an
- * answer means, discover.c looks at the account's tables and columns, probe.c
- * walks through the connection step by step, catalogue.c and traits.c hold what
- * is built in.
+ * moment.c the times in them, suiteql_judge.c says what means the same there,
+ * read.c fetches pages with paging.c, arrival.c, lanes.c and position.c,
+ * deleted.c reads what is gone, classify.c says what an answer means, discover.c
+ * looks at the account's tables and columns, probe.c walks through the connection
+ * step by step, catalogue.c and traits.c hold what is built in.
  *
  *-------------------------------------------------------------------------
  */
