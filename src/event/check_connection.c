@@ -62,7 +62,10 @@ makini_check_connection(PG_FUNCTION_ARGS)
 	conn->endpoint.recorded = true;
 	(void) conn->connector->probe(conn);
 	health_conclude(server->serverid);
-	(void) connection_state_look(server->serverid, worker_now());
+
+	/* the scheduler was told already, and is not to wait for the end of this transaction */
+	if (!worker_available())
+		(void) connection_state_look(server->serverid, worker_now());
 	worker_wake_at_commit();
 	PG_RETURN_DATUM(row_of_server(server->serverid));
 }

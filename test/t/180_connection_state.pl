@@ -126,7 +126,7 @@ like(($holder->ask(q{SELECT health FROM makini.check_connection('erp')}))[0], qr
 $sim->disarm;
 $runs = ask('SELECT max(run_id) FROM makini.sync_run');
 ask('SELECT makini.request_sync(1)');
-until_query('holds up no sync', "SELECT count(*) > 0 FROM makini.sync_run WHERE status = 'completed' AND sync_id = 1 AND run_id > $runs");
+until_later('holds up no sync', '1 min', "SELECT count(*) > 0 FROM makini.sync_run WHERE status = 'completed' AND sync_id = 1 AND run_id > $runs");
 $holder->ask('ROLLBACK');
 $holder->quit;
 until_idle();
