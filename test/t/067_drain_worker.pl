@@ -27,20 +27,31 @@ is($sim->feed('TranFileExport')->{T}, 7, 'which it sends at once');
 until_true('the run to end', sub { return sql("SELECT count(*) FROM makini.sync_run WHERE sync_id = $id AND status = 'running'") eq '0'; });
 is(sql(q{SELECT count(*) FROM landing.tranfile_export WHERE _ack = 'done'}), '7', 'as the table says');
 
-# A worker that is killed in the middle: the next one sends what is owed.
+# A worker that is killed when the other side has taken an acknowledgement and not
+# answered yet: the next one sends what is owed, all of it, each order once.
 my $orders = sql(q{SELECT makini.create_drain('wms.cust_order_export', 'landing', '1 hour', options => '{"accept_loss": true}')});
 $sim->add_bulk('CustOrderExport', 500);
-$sim->arm(kind => 'delay', ms => 120_000, path => 'CustOrderExport', after => 1, late => JSON::PP::true);
+$sim->arm(kind => 'hold', path => 'CustOrderExport', settled => JSON::PP::true);
 sql("SELECT makini.resume_sync($orders)");
 until_true('an acknowledgement', sub { return $sim->feed('CustOrderExport')->{T} > 0; });
 my $pid = sql("SELECT pid FROM makini._sync_run WHERE sync_id = $orders AND status = 'running'");
+my $landed = sql('SELECT count(*) FROM landing.cust_order_export');
+cmp_ok($landed, '>=', 500, 'all had landed before anything was acknowledged');
+is(sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack = 'done'}), '0', 'and the worker knows of no acknowledgement');
+my $owed = sql("SELECT count(DISTINCT key) FROM makini._owed WHERE sync_id = $orders");
 kill 9, $pid;
-$sim->disarm;
 until_true('the worker to be gone', sub { return !kill(0, $pid); });
+$sim->disarm;
 until_true('the server to come back', sub { return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 }; });
+$sim->forget;
 sql("UPDATE makini._sync SET next_run_at = now() WHERE sync_id = $orders; SELECT makini.request_sync($orders)");
 until_true('all to be acknowledged', sub { return sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack <> 'done' AND ordernumber NOT LIKE '%''%'}) eq '0'; });
-cmp_ok(sql('SELECT count(*) FROM landing.cust_order_export'), '>=', 500, 'nothing that had landed is lost');
+until_true('the run to end', sub { return sql("SELECT count(*) FROM makini.sync_run WHERE sync_id = $orders AND status = 'running'") eq '0'; });
+my $sent = 0;
+$sent += $_->{rows} foreach grep { $_->{method} eq 'PUT' } $sim->log_entries(service => 'custorderexport');
+is($sent, $owed, 'what was owed is sent again, nothing twice');
+is($sim->feed('CustOrderExport')->{S}, sql(q{SELECT count(*) FROM landing.cust_order_export WHERE ordernumber LIKE '%''%'}), 'and taken, but for what it cannot take');
+is(sql('SELECT count(*) FROM landing.cust_order_export'), $landed, 'nothing that had landed is lost or lands again');
 is(sql(q{SELECT count(*) FROM makini._torn_answer}), '0', 'no answer was torn');
 
 $node->stop;

@@ -5,11 +5,11 @@ import time
 import faults as netsuite_faults
 from faults import HTML
 from interface import Unauthorized, unauthorized
-from server import Answer, announce, reset, wait_for_end
+from server import Answer, announce, hold_while, reset, wait_for_end
 
 SPOIL = {"torn", "cut", "drip", "chunked", "content_type", "gzip_cut", "bad_chunk", "trailing", "bad_gzip", "gzip_bomb"}
 INSTEAD = {"status", "401", "raw", "500", "502", "503", "404", "429", "html"}
-BEFORE = {"delay", "hang", "reset"}
+BEFORE = {"delay", "hang", "hold", "reset"}
 CONNECT = {"hang_connect", "reset_connect", "hang_tls"}
 KINDS = SPOIL | INSTEAD | BEFORE | CONNECT
 
@@ -18,12 +18,17 @@ ASPNET = {"Cache-Control": "no-cache", "Pragma": "no-cache", "Expires": "-1", "S
 
 
 class Fault(netsuite_faults.Fault):
-    """"late": true strikes after the action has had its effect, before a byte of the answer is sent."""
+    """"late": true strikes after the action has had its effect, before a byte of the answer is sent;
+    "settled": true likewise, where its effect is that rows were acknowledged.
+    """
 
     kinds = KINDS
 
     def matches(self, path, phase):
-        if phase in ("early", "late") and bool(self.get("late")) != (phase == "late"):
+        late = bool(self.get("late") or self.get("settled"))
+        if phase in ("early", "late", "settled") and late == (phase == "early"):
+            return False
+        if self.get("settled") and phase != "settled":
             return False
         return bool(self.path.search(path))
 
@@ -76,7 +81,7 @@ class Service:
             answer = self.inner.answer(request, entry)
         except Unauthorized as problem:
             answer = unauthorized(request, problem.args[0] if problem.args else "Bearer")
-        late = self.strike(request, connection, entry, "late")
+        late = self.strike(request, connection, entry, "settled" if entry.get("settled") else "late")
         if late is not None:
             return late
         for fault in self.faults.strike(SPOIL, request.path, "spoil"):
@@ -99,10 +104,12 @@ class Service:
                 time.sleep(fault.get("ms", 100) / 1000.0)
             elif fault.kind == "hang":
                 wait_for_end(connection.sock, fault.get("seconds", 600))
+            elif fault.kind == "hold":
+                hold_while(connection.sock, lambda number=fault.number: self.faults.is_armed(number))
             else:
                 reset(connection.sock)
         for fault in self.faults.strike(INSTEAD, request.path, phase):
-            entry["service"] = entry["service"] if phase == "late" else "fault"
+            entry["service"] = entry["service"] if phase != "early" else "fault"
             answer = self.instead(fault, request)
             answer.faults.append(fault)
             answer.close = bool(fault.get("close"))
