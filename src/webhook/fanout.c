@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "event/event.h"
@@ -389,6 +390,20 @@ announce(const Fanout *fanout)
 		event_announce_after(event_announcement_of_many(fanout->nevents, &first->id, &last->id));
 }
 
+/*
+ * Whoever makes a webhook and then an event has both, so what webhooks there are
+ * is looked at with a snapshot from after the events were taken.
+ */
+static void
+look_at_webhooks(void)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	endpoints_check();
+	if (endpoints_refresh())
+		webhook_store_instance();
+	PopActiveSnapshot();
+}
+
 int
 fanout(int limit, int64 sender, dlist_head *claimed)
 {
@@ -401,6 +416,7 @@ fanout(int limit, int64 sender, dlist_head *claimed)
 	for (int i = 0; i < fanout.nevents; i++)
 		event_row_read(&fanout.events[i], i, 1);
 	SPI_freetuptable(SPI_tuptable);
+	look_at_webhooks();
 	endpoints_visit(choose_for_endpoint, &fanout);
 	insert_pending(&fanout, sender);
 	for (int i = 0; i < fanout.nlines; i++)

@@ -77,6 +77,19 @@ pass('deliveries go on beside a transaction left open');
 $session->ask('ROLLBACK');
 $session->quit;
 
+# ---- whoever makes a webhook and then an event has both, whatever the sender is doing ----
+my $holder = Hostile::Session->new($node);
+$holder->ask('BEGIN');
+$holder->ask('LOCK TABLE makini._event IN ACCESS EXCLUSIVE MODE');
+query('SELECT makini._wake()');
+until_query($node, 'the sender to be about to take events', q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'makini._event'::regclass AND NOT granted});
+create_webhook($node, $receiver, '/new', events => '{new.*}');
+$holder->ask(q{SELECT makini.emit('new.event')});
+$holder->ask('COMMIT');
+$holder->quit;
+$receiver->wait_for('/new', 1);
+pass('a new webhook gets the first event behind it');
+
 # ---- a role is dropped: its webhook is parked, the others go on ----
 query("CREATE ROLE leaver; SELECT makini.grant_access('leaver', 'admin')");
 my $left = create_webhook($node, $receiver, '/left', role => 'leaver');
