@@ -10,7 +10,7 @@ use B;
 use Exporter 'import';
 use JSON::PP;
 
-our @EXPORT = qw(schema_problems schema_of_body write_event_schemas);
+our @EXPORT = qw(schema_problems schema_of_body own_event_problems write_event_schemas);
 
 my %format = (
 	'date-time' => qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/,
@@ -109,6 +109,21 @@ sub schema_of_body
 			data => \%data },
 		examples => [ { data => $type->{sample} } ],
 		$defs ? ('$defs' => $defs) : () };
+}
+
+# own_event_problems NODE [, DATABASE]: what is wrong with the bodies of the events
+# that makini has raised itself, and of how many types there are some.
+sub own_event_problems
+{
+	my ($node, $database) = @_;
+	my $types = decode_json($node->safe_psql($database // 'postgres', 'SELECT json_agg(t) FROM makini.event_type t'));
+	my %schema = map { $_->{type} => schema_of_body($_) } @$types;
+	my $bodies = decode_json($node->safe_psql($database // 'postgres', q{
+		SELECT coalesce(json_agg(makini.preview_event(event_id)::json), '[]')
+		FROM makini.event WHERE type IN (SELECT type FROM makini.event_type)}));
+	my %seen = map { $_->{type} => 1 } @$bodies;
+
+	return ([ map { my $type = $_->{type}; map { "$type: $_" } schema_problems($schema{$type}, $_) } @$bodies ], scalar(keys %seen));
 }
 
 # write_event_schemas JSON, DIRECTORY: writes docs/events anew, from

@@ -94,7 +94,8 @@ sub build
 	return $program = $path;
 }
 
-# new [CERTIFICATE, KEY]: with them it speaks TLS.
+# new [CERTIFICATE, KEY [, CLIENTS]]: with them it speaks TLS, and with a file of
+# certificates only to who has one of these.
 sub new
 {
 	my ($class, @tls) = @_;

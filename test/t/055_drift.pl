@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use Hostile;
+use JsonSchema;
 use Makini;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -241,5 +242,10 @@ sql('GRANT other TO keeper; GRANT USAGE ON SCHEMA own TO other');
 lives($node, "CALL makini.run_sync($kept)", 'with them it goes on', user => 'keeper');
 is(sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'own.copy'::regclass AND attname = 'upccode'"), '1', '... and adds the column');
 dies($node, "SELECT makini.repair_sync($check)", '42501', [qr/permission denied/], 'to mend without a level', user => 'other');
+
+# ---- what was raised meanwhile is as published ----
+my ($problems, $types) = own_event_problems($node);
+is_deeply($problems, [], 'every event of makini\'s own is as its schema says');
+cmp_ok($types, '>=', 3, 'schema.changed among them');
 
 done_testing();

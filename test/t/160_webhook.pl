@@ -5,6 +5,7 @@ use lib 'test/lib';
 use Digest::SHA qw(hmac_sha256_base64);
 use Encode;
 use JSON::PP;
+use JsonSchema;
 use Makini;
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
@@ -245,6 +246,14 @@ while ($page =~ /^```sql\n(.*?)^```\n(?:```\n(.*?)^```\n)?/msg)
 }
 my ($names) = slurp_file('src/webhook/option.c') =~ /known\[\] = \{(.*?)\}/s;
 like($page, qr/`$_`/, "option $_ is explained") foreach $names =~ /"(\w+)"/g;
+
+# ---- what was raised meanwhile is as published ----
+{
+	my ($problems, $types) = own_event_problems($node);
+
+	is_deeply($problems, [], 'every event of makini\'s own is as its schema says');
+	cmp_ok($types, '>=', 1, 'webhook.disabled among them');
+}
 
 # ---- nothing secret in the log ----
 my $log = slurp_file($node->logfile);

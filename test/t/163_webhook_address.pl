@@ -34,16 +34,20 @@ sub create
 }
 
 # ---- addresses that are refused when somebody names them ----
-my $file = '../shared/research/webhook-vectors.json';
-my @blocked = ('10.254.0.0', '127.0.0.1', '169.254.169.254', '0.0.0.0', '100.100.0.0', '::1', '::ffff:127.0.0.1',
-	'fe80::1', 'fd00::1', '64:ff9b::7f00:1', '2002:7f00:1::1');
-@blocked = @{ decode_json(slurp_file($file))->{ssrf_blocked} } if -e $file;
-foreach my $address (@blocked)
+my $vectors = decode_json(slurp_file('test/lib/webhook-vectors.json'));
+foreach my $address (@{ $vectors->{ssrf_blocked} }, 'fe80::1', 'fd00::1', '64:ff9b::7f00:1', '2002:7f00:1::1')
 {
 	my $host = $address =~ /:/ ? "[$address]" : $address;
 	my ($out, $err) = create("https://$host/x");
 
 	like($err, qr/ERROR:  (42501|22023)/, "$address is refused");
+}
+foreach my $address (@{ $vectors->{ssrf_allowed} })
+{
+	my $host = $address =~ /:/ ? "[$address]" : $address;
+	my ($out) = create("https://$host/x");
+
+	like($out, qr/^[0-9a-f-]{36}$/, "$address is not");
 }
 
 # ---- URLs ----

@@ -36,6 +36,20 @@ my $distrusted = create_webhook($node, $receiver, '/distrusted', options => qq({
 like(query("SELECT error FROM makini.test_webhook('$distrusted')"), qr/certificate/, 'a certificate of another authority is not believed');
 is($receiver->count('/distrusted')->{requests}, 0, 'and nothing is sent');
 
+# ---- a client certificate ----
+my ($client, $client_key) = certificate('client');
+my $strict = Webhook::Receiver->new($certificate, $key, $client);
+$strict->script('/strict', secret => $secret);
+my $known = create_webhook($node, $strict, '/strict', events => '{d.*}', options => qq({"ca_file": "$certificate", "client_certificate_file": "$client", "client_key_file": "$client_key"}));
+is(query("SELECT delivered, status FROM makini.test_webhook('$known')"), 't|200', 'who demands a certificate gets it');
+emit($node, 'd.e');
+$strict->wait_for('/strict', 2);
+is($strict->count('/strict')->{invalid}, 0, 'from the sender too');
+my $unknown = create_webhook($node, $strict, '/unknown', events => '{d.*}', options => qq({"ca_file": "$certificate", "schedule": []}));
+is(query("SELECT delivered FROM makini.test_webhook('$unknown')"), 'f', 'who has none');
+is($strict->count('/unknown')->{requests}, 0, 'sends nothing');
+query("SELECT makini.drop_webhook('$_')") foreach $known, $unknown;
+
 # ---- sealed secrets ----
 is(query("SELECT count(*) FROM makini._webhook_secret WHERE secret LIKE 'sealed:%'"), 2, 'secrets are stored encrypted');
 is(query("SELECT count(*) FROM makini._webhook WHERE headers LIKE 'sealed:%' AND headers NOT LIKE '%Bearer%'"), 2, 'so are headers');

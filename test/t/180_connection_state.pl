@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 'test/lib';
 use Hostile;
+use JsonSchema;
 use Makini;
 use Test::More;
 
@@ -169,6 +170,14 @@ is(ask("SELECT string_agg(data->>'reason', ', ') FROM told WHERE type = 'connect
 ask('SELECT makini.drop_sync(sync_id) FROM makini.sync; DROP SERVER erp CASCADE');
 is(told('deleted'), 1, 'a server that is dropped is told of');
 until_query('and forgotten', 'SELECT (SELECT count(*) FROM makini._connection_health) + (SELECT count(*) FROM makini._connection_auth) = 0');
+
+# ---- what was raised meanwhile is as published ----
+{
+	my ($problems, $types) = own_event_problems($node);
+
+	is_deeply($problems, [], 'every event of makini\'s own is as its schema says');
+	cmp_ok($types, '>=', 6, 'of several types');
+}
 
 $node->stop;
 done_testing();

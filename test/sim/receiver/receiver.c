@@ -3,11 +3,12 @@
  * receiver.c
  *		A receiver of webhooks that does as it is told, for tests and benchmarks.
  *
- *	receiver DIR [CERTIFICATE KEY]
+ *	receiver DIR [CERTIFICATE KEY [CLIENTS]]
  *
  * Listens on two ports of 127.0.0.1 and writes DIR/receiver.json with their
  * numbers: {"port": .., "control_port": ..}; with a certificate the first speaks
- * TLS.  Each path of the first is an endpoint of its own.  On the control port:
+ * TLS, and with CLIENTS, a file of certificates, only to who has one of these.
+ * Each path of the first is an endpoint of its own.  On the control port:
  *
  *	POST /script/PATH	how PATH answers from now on, as name=value lines:
  *		status=200  delay_ms=0  reset=0  drip_ms=0  huge=0  location=..
@@ -817,16 +818,19 @@ listen_on_loopback(int *port)
 }
 
 static void
-set_up_tls(char **argv)
+set_up_tls(int argc, char **argv)
 {
 	tls = SSL_CTX_new(TLS_server_method());
 	SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	if (SSL_CTX_use_certificate_chain_file(tls, argv[2]) != 1 ||
-		SSL_CTX_use_PrivateKey_file(tls, argv[3], SSL_FILETYPE_PEM) != 1)
+		SSL_CTX_use_PrivateKey_file(tls, argv[3], SSL_FILETYPE_PEM) != 1 ||
+		(argc == 5 && SSL_CTX_load_verify_locations(tls, argv[4], NULL) != 1))
 	{
 		ERR_print_errors_fp(stderr);
 		exit(1);
 	}
+	if (argc == 5)
+		SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 }
 
 static void
@@ -857,14 +861,14 @@ main(int argc, char **argv)
 	struct epoll_event events[256];
 	int				   port, control_port, listener, control;
 
-	if (argc != 2 && argc != 4)
+	if (argc != 2 && argc != 4 && argc != 5)
 	{
 		fprintf(stderr, "usage: receiver DIR [CERTIFICATE KEY]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (argc == 4)
-		set_up_tls(argv);
+	if (argc >= 4)
+		set_up_tls(argc, argv);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	listener = listen_on_loopback(&port);
 	control = listen_on_loopback(&control_port);
