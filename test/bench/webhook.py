@@ -1,11 +1,13 @@
 """What sending webhooks costs, in a cluster of its own with fsync on and the
 background worker: one endpoint, signed, to a receiver on this machine.
 
-    deliveries  events raised beforehand, then sent: deliveries a second, the last
-                tenth held against the first; what a second session that emits
-                all the while leaves of it
+    deliveries  events raised beforehand, then sent: deliveries a second, held against
+                a client that only sends (bare_post.c), and the last tenth against
+                the first; what a second session that emits all the while leaves of it
     latency     from the emit() to the request's arrival: 100 events a second, one
                 a transaction; and one after another
+    isolation   the same of 97 endpoints beside three of which one hangs for 30 s,
+                one answers 500 and one resets, with 20 events a second
 
 Prints a line a figure.  MAKINI_BENCH_EVENTS (100000) is how many.
 """
@@ -44,11 +46,11 @@ class Receiver:
         with urllib.request.urlopen(request) as answer:
             return answer.read().decode()
 
-    def count(self):
-        return json.loads(self.call("GET", "/count/bench"))
+    def count(self, path="bench"):
+        return json.loads(self.call("GET", "/count/" + path))
 
-    def latency(self):
-        return json.loads(self.call("GET", "/latency/bench"))
+    def latency(self, path="bench"):
+        return json.loads(self.call("GET", "/latency/" + path))
 
     def wait_for(self, n, seconds=300):
         end = time.time() + seconds
@@ -84,7 +86,17 @@ def emit(cur, n):
     cur.execute("SELECT count(makini.emit('bench.event', %s)) FROM generate_series(1, %s)", (BODY, n))
 
 
-def deliveries(cur, receiver):
+def bare(directory, receiver):
+    program = os.path.join(directory, "bare_post")
+    subprocess.run(["gcc", "-std=gnu11", "-O2", "-o", program, "test/bench/bare_post.c", "-lcurl"], check=True)
+    receiver.call("POST", "/script/bare", "log=0\n")
+    out = subprocess.run([program, receiver.url.replace("/bench", "/bare"), str(EVENTS), BODY], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    receiver.call("DELETE", "/log")
+    return float(out)
+
+
+def deliveries(cur, receiver, bare_rate):
     cur.execute("SELECT makini.disable_webhook(webhook_id) FROM makini.webhook")
     for _ in range(EVENTS // 10000):
         emit(cur, 10000)
@@ -98,7 +110,7 @@ def deliveries(cur, receiver):
     count = receiver.count()
     per_second = count["requests"] / (count["last_us"] - count["first_us"]) * 1e6
     print(f"deliveries      {per_second:9.0f} /s   a backlog of {count['requests']}, "
-          f"{count['requests'] - count['distinct']} twice; last tenth {(times[1] - times[0]) / (times[10] - times[9]):.2f} x the first")
+          f"{count['requests'] - count['distinct']} twice; {per_second / bare_rate:.2f} x the {bare_rate:.0f} /s of a bare client; last tenth {(times[1] - times[0]) / (times[10] - times[9]):.2f} x the first")
 
 
 def stream(cur, receiver):
@@ -126,6 +138,25 @@ def latency(cur, receiver, name, pause, n):
     print(f"{name:16s}{got['p50_us'] / 1000:9.1f} ms  p50; p99 {got['p99_us'] / 1000:.1f} ms, most {got['max_us'] / 1000:.1f} ms of {got['n']}")
 
 
+def isolation(cur, receiver):
+    bad = {"hang": "delay_ms=30000\nlog=0\n", "fail": "status=500\nlog=0\n", "reset": "reset=1\nlog=0\n"}
+    good = [f"good{n}" for n in range(97)]
+    for path in [*bad, *good]:
+        receiver.call("POST", "/script/" + path, bad.get(path, "log=0\n"))
+        cur.execute("SELECT count(*) FROM makini.create_webhook(%s, events => '{many.*}')",
+                    (receiver.url.replace("/bench", "/" + path),))
+    for _ in range(100):
+        cur.execute("SELECT makini.emit('many.event', %s)", (BODY,))
+        time.sleep(0.05)
+    while min(receiver.count(path)["requests"] for path in good) < 100:
+        time.sleep(0.1)
+    got = [receiver.latency(path) for path in good]
+    worst = max(got, key=lambda one: one["p99_us"])
+    print(f"isolation       {worst['p99_us'] / 1000:9.1f} ms  p99 of the slowest of 97 beside three that hang, fail and reset; "
+          f"p50 {sorted(one['p50_us'] for one in got)[48] / 1000:.1f} ms; "
+          f"twice {sum(receiver.count(path)['requests'] for path in good) - 9700}")
+
+
 def main():
     directory = tempfile.mkdtemp(prefix="makini-bench-")
     receiver = Receiver(directory)
@@ -140,7 +171,8 @@ def main():
         latency(cur, receiver, "latency", 0.01, 1000)
         latency(cur, receiver, "back to back", 0, 300)
         stream(cur, receiver)
-        deliveries(cur, receiver)
+        deliveries(cur, receiver, bare(directory, receiver))
+        isolation(cur, receiver)
     finally:
         cluster.control("-m", "immediate", "stop")
         receiver.process.kill()

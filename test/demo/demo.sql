@@ -197,36 +197,43 @@ FROM landing.cust_order_export o LEFT JOIN landing.cust_order_export_picks p ON 
 GROUP BY o._row_id ORDER BY o._row_id LIMIT 3;
 
 \echo
-\echo '==== 13. Nobody at the keyboard ===='
-\echo
-\echo '-- From now on a background worker runs them, and tells others what happens.'
-SELECT makini.alter_sync(sync_id, '{"schedule": "10 seconds"}') FROM makini.sync WHERE mode = 'incremental';
-\getenv inbox DEMO_INBOX_URL
-SELECT webhook_id FROM makini.create_webhook(:'inbox', events => '{stock.renamed}');
-SELECT makini.create_rule('renamed', 'warehouse.item', 'NEW.displayname IS DISTINCT FROM OLD.displayname',
-                          'stock.renamed', 'UPDATE', payload => 'jsonb_build_object(''item'', NEW.id, ''name'', NEW.displayname)');
-\echo
-\echo '-- Somebody renames an item in NetSuite; makini is left alone.'
-\! ../lib/sim sql "UPDATE netsuite.item SET displayname = 'Renamed in NetSuite', lastmodifieddate = now() WHERE id = $ITEM"
-DO $$
-BEGIN
-    WHILE NOT EXISTS (SELECT FROM warehouse.item WHERE displayname = 'Renamed in NetSuite') LOOP
-        PERFORM pg_sleep(0.1);
-    END LOOP;
-    WHILE NOT EXISTS (SELECT FROM makini.delivery WHERE status = 'delivered') LOOP
-        PERFORM pg_sleep(0.1);
-    END LOOP;
-END $$;
-SELECT id, itemid, displayname, _synced_at FROM warehouse.item WHERE displayname = 'Renamed in NetSuite';
-\echo '-- What the other side received.'
-\! curl -s "$DEMO_INBOX_LOG"
-\echo
-SELECT s.source, r.mode, r.status, r.requests, r.rows_updated FROM makini.sync_run r JOIN makini.sync s USING (sync_id)
-ORDER BY r.run_id DESC LIMIT 3;
-SELECT severity, object, message FROM makini.problem;
-\echo
-\echo '==== 14. What it cost ===='
+\echo '==== 13. What it cost ===='
 \echo
 SELECT server_name, used_by, requests, retries, throttled, bytes, wait_ms
 FROM makini.connection_stat JOIN makini.connection USING (connection_id) ORDER BY 1, 2;
 SELECT server_name, health, auth, mapped_role, certificate_expires_at FROM makini.connection;
+
+\echo
+\echo '==== 14. Nobody at the keyboard, and others hear of it ===='
+\echo
+\echo '-- From now on a background worker runs them, and tells somebody else what happens.'
+SELECT makini.alter_sync(sync_id, '{"schedule": "10 seconds"}') FROM makini.sync WHERE mode = 'incremental';
+\getenv inbox DEMO_INBOX_URL
+SELECT webhook_id, secret FROM makini.create_webhook(:'inbox',
+    events => '{sync.completed,stock.low,connection.auth_required}', options => '{"skip_empty": true}') \gset
+\setenv SECRET :secret
+SELECT makini.create_rule('low_stock', 'warehouse.item', 'NEW.quantityavailable < 10', 'stock.low', 'UPDATE',
+                          payload => 'jsonb_build_object(''item'', NEW.itemid, ''available'', NEW.quantityavailable)');
+\echo
+\echo '-- Somebody sells nearly all of an item in NetSuite; makini is left alone.'
+SELECT min(id) AS item FROM warehouse.item WHERE quantityavailable > 100 \gset
+\setenv ITEM :item
+\! ../lib/sim sql "UPDATE netsuite.item SET quantityavailable = 3, lastmodifieddate = now() WHERE id = $ITEM"
+CREATE PROCEDURE await(type text) LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE NOT EXISTS (SELECT FROM makini.delivery d JOIN makini.event e USING (event_id)
+                      WHERE e.type = await.type AND d.status = 'delivered') LOOP
+        COMMIT;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
+CALL await('stock.low');
+CALL await('sync.completed');
+SELECT id, itemid, quantityavailable, _synced_at FROM warehouse.item WHERE id = :item;
+\echo '-- Then somebody revokes our certificate.'
+\! ../lib/sim revoke "$MAKINI_SIM_CERTIFICATE_ID"
+CALL await('connection.auth_required');
+SELECT severity, object, message, hint FROM makini.problem WHERE object LIKE 'server%';
+SELECT source, state, waiting_for FROM makini.sync WHERE mode = 'incremental' ORDER BY sync_id LIMIT 2;
+\echo '-- What the other side received of all that, and whether the signature is right.'
+\! "${MAKINI_PYTHON:-/usr/bin/python3}" inbox.py && touch "$DEMO_INBOX_RIGHT"
