@@ -20,8 +20,8 @@
 /* Raises 42602 where a name can't be one. */
 extern void named_check_name(const char *kind, const char *name);
 
-extern void named_refuse_second(const char *kind, const char *name) pg_attribute_noreturn();
-extern void named_refuse_unknown(const char *kind, const char *name) pg_attribute_noreturn();
+extern void named_refuse_second(const char *kind, const char *name);
+extern void named_refuse_unknown(const char *kind, const char *name);
 
 /*
  * Raises 55000 where it came by a restore or a copy, 42501 unless the caller is
