@@ -46,6 +46,45 @@ private_value(uint64 row, int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
 
+int64
+private_number(const char *statement, int nargs, const Oid *types, const Datum *values,
+			   const char *nulls, int64 when_none)
+{
+	MakiniRights saved;
+	int64		 number;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	number = private_query(statement, nargs, types, values, nulls) > 0 ?
+		private_int64(0, 1, when_none) :
+		when_none;
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return number;
+}
+
+List *
+private_oids(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	List		 *oids = NIL;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	private_query(statement, nargs, types, values, NULL);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+
+		oids = lappend_oid(oids, DatumGetObjectId(private_value(i, 1, &isnull)));
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return oids;
+}
+
 char *
 private_text(uint64 row, int column)
 {

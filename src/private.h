@@ -28,6 +28,15 @@ extern uint64 private_query(const char *statement, int nargs, const Oid *types, 
 							const char *nulls);
 
 /*
+ * The same of one that asks: the number (bigint) in the first column of its
+ * first row, when_none where there is no row; or that column of all rows, which
+ * is an oid.
+ */
+extern int64 private_number(const char *statement, int nargs, const Oid *types, const Datum *values,
+							const char *nulls, int64 when_none);
+extern List *private_oids(const char *statement, int nargs, const Oid *types, const Datum *values);
+
+/*
  * Values of SPI_tuptable, whose rows are counted from 0 and columns from 1.
  * Texts are in the memory that was current before SPI_connect, so that they
  * outlive SPI_finish; NULL for NULL.

@@ -16,6 +16,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/load.h"
 
 static Datum
@@ -32,21 +33,16 @@ nullable_text(const char *text, char *null)
 void
 account_bury(int64 sync_id, RunLane lane)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, TEXTOID};
-	Datum		 values[2];
+	Oid	  types[] = {INT8OID, TEXTOID};
+	Datum values[2];
 
 	values[0] = Int64GetDatum(sync_id);
 	values[1] = CStringGetTextDatum(run_lane_name(lane));
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._sync_run SET status = 'failed',"
-						  " finished_at = pg_catalog.clock_timestamp(), error_code = '57P01',"
-						  " error_message = 'the process that ran it ended'"
-						  " WHERE sync_id = $1 AND lane = $2 AND status = 'running'",
-						  2, types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("UPDATE makini._sync_run SET status = 'failed',"
+					" finished_at = pg_catalog.clock_timestamp(), error_code = '57P01',"
+					" error_message = 'the process that ran it ended'"
+					" WHERE sync_id = $1 AND lane = $2 AND status = 'running'",
+					lengthof(types), types, values, NULL);
 }
 
 /*
@@ -96,7 +92,6 @@ account_open(const Sync *sync, const Load *load)
 	Oid			 types[] = {INT8OID, UUIDOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID};
 	Datum		 values[lengthof(types)];
 	char		 nulls[] = "      ";
-	bool		 isnull;
 	int64		 run_id;
 
 	values[0] = Int64GetDatum(sync->sync_id);
@@ -112,7 +107,7 @@ account_open(const Sync *sync, const Load *load)
 						  " (sync_id, connection_id, lane, mode, pid, window_from)"
 						  " VALUES ($1, $2, $3, $4, $5, $6) RETURNING run_id",
 						  lengthof(types), types, values, nulls, false, 0);
-	run_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	run_id = private_int64(0, 1, 0);
 	raise_event(sync, run_id, "sync.started", false);
 	SPI_finish();
 	makini_rights_restore(&saved);

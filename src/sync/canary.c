@@ -18,7 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "makini.h"
+#include "private.h"
 #include "sync/run.h"
 
 #define ASK_EVERY USECS_PER_HOUR
@@ -169,9 +169,8 @@ canary_check(Run *run, TimestampTz from)
 void
 canary_keep(const Run *run)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, BOOLOID};
-	Datum		 values[4];
+	Oid	  types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, BOOLOID};
+	Datum values[4];
 
 	if (run->newest_cursor == 0 && !run->canary_asked)
 		return;
@@ -180,13 +179,9 @@ canary_keep(const Run *run)
 	values[2] = TimestampTzGetDatum(run->newest_cursor);
 	values[3] =
 		BoolGetDatum(run->newest_cursor != 0 && run->newest_cursor >= run->sync->canary_cursor);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._sync SET"
-						  " canary_key = CASE WHEN $4 THEN $2 ELSE canary_key END,"
-						  " canary_cursor = CASE WHEN $4 THEN $3 ELSE canary_cursor END,"
-						  " canary_asked_at = pg_catalog.clock_timestamp() WHERE sync_id = $1",
-						  lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("UPDATE makini._sync SET"
+					" canary_key = CASE WHEN $4 THEN $2 ELSE canary_key END,"
+					" canary_cursor = CASE WHEN $4 THEN $3 ELSE canary_cursor END,"
+					" canary_asked_at = pg_catalog.clock_timestamp() WHERE sync_id = $1",
+					lengthof(types), types, values, NULL);
 }

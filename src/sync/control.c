@@ -23,7 +23,9 @@
 #include "compat.h"
 #include "connection_store.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/control.h"
+#include "sync/drain.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
 #include "sync/run.h"
@@ -74,24 +76,6 @@ control_keep_idle(const Sync *sync)
 	}
 }
 
-/* Run a statement about one sync with the rights of the extension; gives the rows it met. */
-static uint64
-about_sync(const char *statement, int64 sync_id)
-{
-	MakiniRights saved;
-	Oid			 types[1] = {INT8OID};
-	Datum		 values[1] = {Int64GetDatum(sync_id)};
-	uint64		 met;
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(statement, 1, types, values, NULL, false, 0);
-	met = SPI_processed;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return met;
-}
-
 /* ---------------------------------------------------------------------
  * Stopping and starting
  * ---------------------------------------------------------------------
@@ -106,8 +90,8 @@ makini_pause_sync(PG_FUNCTION_ARGS)
 {
 	Sync *sync = visible_sync(PG_GETARG_INT64(0));
 
-	PG_RETURN_BOOL(about_sync("UPDATE makini._sync SET enabled = false WHERE sync_id = $1 AND enabled",
-							  sync->sync_id) > 0);
+	PG_RETURN_BOOL(about_id("UPDATE makini._sync SET enabled = false WHERE sync_id = $1 AND enabled",
+							sync->sync_id) > 0);
 }
 
 /*
@@ -122,14 +106,14 @@ makini_resume_sync(PG_FUNCTION_ARGS)
 	sync_check_home(sync);
 	worker_wake_at_commit();
 	PG_RETURN_BOOL(
-		about_sync("UPDATE makini._sync s SET enabled = true, consecutive_failures = 0,"
-				   " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END,"
-				   " state = CASE WHEN state NOT IN ('denied', 'failed') THEN state"
-				   " WHEN cursor IS NOT NULL OR last_success_at IS NOT NULL THEN 'incremental'"
-				   " WHEN EXISTS (SELECT FROM makini._load l WHERE l.sync_id = s.sync_id) THEN 'initial'"
-				   " ELSE 'new' END"
-				   " WHERE sync_id = $1 AND (NOT enabled OR state IN ('denied', 'failed'))",
-				   sync->sync_id) > 0);
+		about_id("UPDATE makini._sync s SET enabled = true, consecutive_failures = 0,"
+				 " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END,"
+				 " state = CASE WHEN state NOT IN ('denied', 'failed') THEN state"
+				 " WHEN cursor IS NOT NULL OR last_success_at IS NOT NULL THEN 'incremental'"
+				 " WHEN EXISTS (SELECT FROM makini._load l WHERE l.sync_id = s.sync_id) THEN 'initial'"
+				 " ELSE 'new' END"
+				 " WHERE sync_id = $1 AND (NOT enabled OR state IN ('denied', 'failed'))",
+				 sync->sync_id) > 0);
 }
 
 /*
@@ -219,25 +203,24 @@ control_begin_anew(Sync *sync, ResetWay way)
 {
 	if (way == RESET_TRUNCATE)
 		empty_target(sync);
-	about_sync("DELETE FROM makini._load WHERE sync_id = $1", sync->sync_id);
-	about_sync("DELETE FROM makini._missing WHERE sync_id = $1", sync->sync_id);
-	about_sync("DELETE FROM makini._seen WHERE sync_id = $1", sync->sync_id);
-	about_sync("UPDATE makini._sync SET state = 'new', identity = NULL, cursor = NULL, canary_key = NULL,"
-			   " canary_cursor = NULL, canary_asked_at = NULL,"
-			   " data_as_of = NULL, full_due_at = NULL, swept_at = NULL, deletes_denied_at = NULL,"
-			   " left_out = '{}', consecutive_failures = 0, last_error = NULL, last_error_code = NULL,"
-			   " next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END"
-			   " WHERE sync_id = $1",
-			   sync->sync_id);
+	(void) about_id("DELETE FROM makini._load WHERE sync_id = $1", sync->sync_id);
+	compare_forget(sync->sync_id);
+	(void) about_id("UPDATE makini._sync SET state = 'new', identity = NULL, cursor = NULL, canary_key = NULL,"
+					" canary_cursor = NULL, canary_asked_at = NULL,"
+					" data_as_of = NULL, full_due_at = NULL, swept_at = NULL, deletes_denied_at = NULL,"
+					" left_out = '{}', consecutive_failures = 0, last_error = NULL, last_error_code = NULL,"
+					" next_run_at = CASE WHEN schedule IS NOT NULL THEN pg_catalog.now() END"
+					" WHERE sync_id = $1",
+					sync->sync_id);
 
 	worker_wake_at_commit();
 
 	/* A load of everything is no different from the first one, except that it deletes. */
 	if (way == RESET_RECONCILE)
-		about_sync("INSERT INTO makini._load (sync_id, lane, mode, window_from, started_at)"
-				   " SELECT sync_id, 'backfill', 'full', history_from, pg_catalog.clock_timestamp()"
-				   " FROM makini._sync WHERE sync_id = $1",
-				   sync->sync_id);
+		(void) about_id("INSERT INTO makini._load (sync_id, lane, mode, window_from, started_at)"
+						" SELECT sync_id, 'backfill', 'full', history_from, pg_catalog.clock_timestamp()"
+						" FROM makini._sync WHERE sync_id = $1",
+						sync->sync_id);
 }
 
 static ResetWay
@@ -290,9 +273,7 @@ syncs_of_server(Oid serverid)
 						  1, types, values, NULL, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool  isnull;
-		int64 sync_id =
-			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		int64		  sync_id = private_int64(i, 1, 0);
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
 		syncs = lappend(syncs, sync_load(sync_id));
@@ -335,46 +316,18 @@ makini_reset_connection(PG_FUNCTION_ARGS)
 static List *
 targets_of_sync(const Sync *sync)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MakiniRights  saved;
-	Oid			  types[1] = {INT8OID};
-	Datum		  values[1] = {Int64GetDatum(sync->sync_id)};
-	List		 *targets = list_make1_oid(sync->target);
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT target_oid FROM makini._drain_target WHERE sync_id = $1", 1,
-						  types, values, NULL, true, 0);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum relid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		targets = list_append_unique_oid(targets, DatumGetObjectId(relid));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return targets;
+	return list_concat_unique_oid(list_make1_oid(sync->target), drain_target_ids(sync->sync_id));
 }
 
 static bool
 is_written_by_others(Oid relid)
 {
-	MakiniRights saved;
-	Oid			 types[1] = {OIDOID};
-	Datum		 values[1] = {ObjectIdGetDatum(relid)};
-	bool		 found;
+	Oid	  types[1] = {OIDOID};
+	Datum values[1] = {ObjectIdGetDatum(relid)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT FROM makini._sync WHERE target_oid = $1 AND home = makini._home()",
-						  1, types, values, NULL, false, 1);
-	found = SPI_processed > 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return found;
+	return private_execute("SELECT FROM makini._sync WHERE target_oid = $1 AND home = makini._home()"
+						   " LIMIT 1",
+						   lengthof(types), types, values, NULL) > 0;
 }
 
 /* With the caller's own rights. */
@@ -407,8 +360,8 @@ drop_table(Oid relid)
 static void
 warn_of_owed(const Sync *sync)
 {
-	uint64 owed = about_sync("SELECT FROM makini._owed WHERE sync_id = $1 AND accepted IS NOT NULL",
-							 sync->sync_id);
+	uint64 owed = about_id("SELECT FROM makini._owed WHERE sync_id = $1 AND accepted IS NOT NULL",
+						   sync->sync_id);
 
 	if (owed > 0)
 		ereport(WARNING,
@@ -433,9 +386,9 @@ makini_drop_sync(PG_FUNCTION_ARGS)
 	warn_of_owed(sync);
 	if (drop_target)
 		sync_check_home(sync);
-	about_sync("DELETE FROM makini._sync WHERE sync_id = $1", sync->sync_id);
-	about_sync("DELETE FROM makini._owed WHERE sync_id = $1", sync->sync_id);
-	about_sync("DELETE FROM makini._drain_digest WHERE sync_id = $1", sync->sync_id);
+	(void) about_id("DELETE FROM makini._sync WHERE sync_id = $1", sync->sync_id);
+	(void) about_id("DELETE FROM makini._owed WHERE sync_id = $1", sync->sync_id);
+	(void) about_id("DELETE FROM makini._drain_digest WHERE sync_id = $1", sync->sync_id);
 	if (!drop_target)
 		PG_RETURN_BOOL(true);
 

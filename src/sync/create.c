@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "makini.h"
 #include "nearest.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
 
@@ -113,31 +114,14 @@ makini_create_sync(PG_FUNCTION_ARGS)
 static List *
 tables_of_schema(Oid schema)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MakiniRights  saved;
-	Oid			  types[1] = {OIDOID};
-	Datum		  values[1] = {ObjectIdGetDatum(schema)};
-	List		 *tables = NIL;
+	Oid	  types[1] = {OIDOID};
+	Datum values[1] = {ObjectIdGetDatum(schema)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT c.oid FROM pg_catalog.pg_class c"
-						  " JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = c.oid"
-						  " JOIN makini._server s ON s.server_oid = t.ftserver"
-						  " WHERE c.relnamespace = $1 ORDER BY c.relname",
-						  1, types, values, NULL, true, 0);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum relid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		tables = lappend_oid(tables, DatumGetObjectId(relid));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return tables;
+	return private_oids("SELECT c.oid FROM pg_catalog.pg_class c"
+						" JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = c.oid"
+						" JOIN makini._server s ON s.server_oid = t.ftserver"
+						" WHERE c.relnamespace = $1 ORDER BY c.relname",
+						lengthof(types), types, values);
 }
 
 static Oid
@@ -180,26 +164,16 @@ wanted_tables(List *tables, List *names, const char *schema)
 static int64
 sync_of_pair(Oid source, const char *target, Jsonb *constants)
 {
-	MakiniRights saved;
-	Oid			 types[3] = {OIDOID, TEXTOID, JSONBOID};
-	Datum		 values[3];
-	int64		 found = 0;
-	bool		 isnull;
+	Oid	  types[3] = {OIDOID, TEXTOID, JSONBOID};
+	Datum values[3];
 
 	values[0] = ObjectIdGetDatum(source);
 	values[1] = CStringGetTextDatum(target);
 	values[2] = JsonbPGetDatum(constants);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE home = makini._home()"
+	return private_number("SELECT sync_id FROM makini._sync WHERE home = makini._home()"
 						  " AND source_oid = $1 AND target_oid = pg_catalog.to_regclass($2)"
-						  " AND constants = $3",
-						  3, types, values, NULL, false, 1);
-	if (SPI_processed > 0)
-		found = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return found;
+						  " AND constants = $3 LIMIT 1",
+						  lengthof(types), types, values, NULL, 0);
 }
 
 /* Why a table of a schema is not to be synced; NULL: it is. */

@@ -33,6 +33,7 @@
 #include "connector/common_options.h"
 #include "imported.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/drain.h"
 #include "sync/json_member.h"
@@ -230,27 +231,19 @@ make_table(const NewDrain *drain, const Entity *entity, const char *name)
 static void
 check_unused(Oid relid, const char *name)
 {
-	MakiniRights saved;
-	Oid			 types[1] = {OIDOID};
-	Datum		 values[1] = {ObjectIdGetDatum(relid)};
-	bool		 isnull;
+	Oid	  types[1] = {OIDOID};
+	Datum values[1] = {ObjectIdGetDatum(relid)};
+	int64 other =
+		private_number("SELECT sync_id FROM makini._sync WHERE target_oid = $1 AND home = makini._home()"
+					   " UNION SELECT t.sync_id FROM makini._drain_target t JOIN makini._sync s USING (sync_id)"
+					   " WHERE t.target_oid = $1 AND s.home = makini._home() LIMIT 1",
+					   lengthof(types), types, values, NULL, 0);
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE target_oid = $1 AND home = makini._home()"
-						  " UNION SELECT t.sync_id FROM makini._drain_target t JOIN makini._sync s USING (sync_id)"
-						  " WHERE t.target_oid = $1 AND s.home = makini._home() LIMIT 1",
-						  1, types, values, NULL, false, 0);
-	if (SPI_processed > 0)
+	if (other != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("sync " INT64_FORMAT " writes to %s already",
-						DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-													&isnull)),
-						name),
+				 errmsg("sync " INT64_FORMAT " writes to %s already", other, name),
 				 errhint("Drain into another schema.")));
-	SPI_finish();
-	makini_rights_restore(&saved);
 }
 
 static void
@@ -301,12 +294,9 @@ prepare_tables(NewDrain *drain)
 static void
 store_targets(const NewDrain *drain, int64 sync_id)
 {
-	MakiniRights saved;
-	ListCell	*lc;
-	ListCell	*lc2;
+	ListCell *lc;
+	ListCell *lc2;
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
 	forboth(lc, drain->entities, lc2, drain->relids)
 	{
 		const Entity *entity = lfirst(lc);
@@ -319,12 +309,10 @@ store_targets(const NewDrain *drain, int64 sync_id)
 		values[2] = ObjectIdGetDatum(relid);
 		values[3] =
 			CStringGetTextDatum(quote_qualified_identifier(drain->schema, get_rel_name(relid)));
-		SPI_execute_with_args("INSERT INTO makini._drain_target (sync_id, entity, target_oid, target)"
-							  " VALUES ($1, $2, $3, $4)",
-							  lengthof(types), types, values, NULL, false, 0);
+		private_execute("INSERT INTO makini._drain_target (sync_id, entity, target_oid, target)"
+						" VALUES ($1, $2, $3, $4)",
+						lengthof(types), types, values, NULL);
 	}
-	SPI_finish();
-	makini_rights_restore(&saved);
 }
 
 /* The columns that an acknowledgement names, as they are called here. */

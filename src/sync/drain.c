@@ -29,6 +29,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/drain.h"
 
 /* How often a batch is tried that only others stood in the way of. */
@@ -55,60 +56,45 @@ typedef struct Draining
  * ---------------------------------------------------------------------
  */
 
-/* A statement about this sync ($1) and an answer ($2), with a text ($3). */
+/* A statement about this sync ($1) and its answer ($2), with a text ($3, or NULL). */
 static void
-execute(const Draining *state, const char *statement, int64 answer_id, const char *text)
+note(const Draining *state, const char *statement, const char *text)
 {
 	Oid	  types[3] = {INT8OID, INT8OID, TEXTOID};
 	Datum values[3];
 
 	values[0] = Int64GetDatum(state->run->sync->sync_id);
-	values[1] = Int64GetDatum(answer_id);
+	values[1] = Int64GetDatum(state->drain->answer_id);
 	values[2] = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
-	SPI_execute_with_args(statement, 3, types, values, text != NULL ? NULL : "  n", false, 0);
-}
-
-static int64
-result_int64(uint64 row, int column, bool *isnull)
-{
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
-
-	return *isnull ? 0 : DatumGetInt64(value);
+	private_execute(statement, lengthof(types), types, values, text != NULL ? NULL : "  n");
 }
 
 static void
 note_intent(void *arg)
 {
-	Draining	*state = arg;
-	MakiniRights saved;
-	bool		 isnull;
+	Draining *state = arg;
+	Oid		  types[3] = {INT8OID, INT8OID, BOOLOID};
+	Datum	  values[3];
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	execute(state,
-			"INSERT INTO makini._drain_answer (sync_id, run_id, redelivers)"
-			" SELECT $1, $2, $3::boolean RETURNING answer_id",
-			state->run->run_id, state->drain->redelivers ? "true" : "false");
-	state->drain->answer_id = result_int64(0, 1, &isnull);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	values[0] = Int64GetDatum(state->run->sync->sync_id);
+	values[1] = Int64GetDatum(state->run->run_id);
+	values[2] = BoolGetDatum(state->drain->redelivers);
+	state->drain->answer_id =
+		private_number("INSERT INTO makini._drain_answer (sync_id, run_id, redelivers)"
+					   " VALUES ($1, $2, $3) RETURNING answer_id",
+					   lengthof(types), types, values, NULL, 0);
 }
 
 /* Nothing was handed out. */
 static void
 note_untouched(void *arg)
 {
-	Draining	*state = arg;
-	MakiniRights saved;
+	Draining *state = arg;
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	execute(state,
-			"UPDATE makini._drain_answer SET landed_at = clock_timestamp(), error = $3"
-			" WHERE sync_id = $1 AND answer_id = $2",
-			state->drain->answer_id, state->reason);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	note(state,
+		 "UPDATE makini._drain_answer SET landed_at = clock_timestamp(), error = $3"
+		 " WHERE sync_id = $1 AND answer_id = $2",
+		 state->reason);
 }
 
 /*
@@ -118,32 +104,27 @@ note_untouched(void *arg)
 static void
 note_landed(void *arg)
 {
-	Draining	*state = arg;
-	MakiniRights saved;
+	Draining *state = arg;
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	execute(state,
-			"UPDATE makini._drain_answer SET landed_at = clock_timestamp()"
-			" WHERE sync_id = $1 AND answer_id = $2 AND $3::text IS NULL",
-			state->drain->answer_id, NULL);
-	execute(state,
-			"UPDATE makini._sync SET state = 'incremental', consecutive_failures = 0,"
-			" last_error_code = NULL, last_error = NULL, data_as_of = a.requested_at"
-			" FROM makini._drain_answer a WHERE _sync.sync_id = $1 AND a.answer_id = $2 AND $3::text IS NULL",
-			state->drain->answer_id, NULL);
-	execute(state,
-			"UPDATE makini._drain_answer SET resolved_at = clock_timestamp(), resolution = $3"
-			" WHERE sync_id = $1 AND answer_id < $2 AND redelivers"
-			" AND torn_at IS NOT NULL AND resolved_at IS NULL",
-			state->drain->answer_id, "its rows came again");
-	execute(state,
-			"DELETE FROM makini._drain_answer a WHERE sync_id = $1 AND answer_id < $2"
-			" AND coalesce(resolved_at, landed_at) < now() - $3::interval"
-			" AND NOT EXISTS (SELECT FROM makini._owed o WHERE o.answer_id = a.answer_id)",
-			state->drain->answer_id, "30 days");
-	SPI_finish();
-	makini_rights_restore(&saved);
+	note(state,
+		 "UPDATE makini._drain_answer SET landed_at = clock_timestamp()"
+		 " WHERE sync_id = $1 AND answer_id = $2",
+		 NULL);
+	note(state,
+		 "UPDATE makini._sync SET state = 'incremental', consecutive_failures = 0,"
+		 " last_error_code = NULL, last_error = NULL, data_as_of = a.requested_at"
+		 " FROM makini._drain_answer a WHERE _sync.sync_id = $1 AND a.answer_id = $2",
+		 NULL);
+	note(state,
+		 "UPDATE makini._drain_answer SET resolved_at = clock_timestamp(), resolution = $3"
+		 " WHERE sync_id = $1 AND answer_id < $2 AND redelivers"
+		 " AND torn_at IS NOT NULL AND resolved_at IS NULL",
+		 "its rows came again");
+	note(state,
+		 "DELETE FROM makini._drain_answer a WHERE sync_id = $1 AND answer_id < $2"
+		 " AND coalesce(resolved_at, landed_at) < now() - $3::interval"
+		 " AND NOT EXISTS (SELECT FROM makini._owed o WHERE o.answer_id = a.answer_id)",
+		 "30 days");
 }
 
 /* ---------------------------------------------------------------------
@@ -233,44 +214,36 @@ raise_lost(const Draining *state)
 	(void) event_raise(&event, &raised);
 }
 
-static char *
-result_text(int column)
-{
-	char *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
-
-	return text == NULL ? pstrdup("") : text;
-}
-
 /* Note that an answer broke off, and tell who has to know. */
 static void
 tear(void *arg)
 {
-	Draining	 *state = arg;
-	MemoryContext caller = CurrentMemoryContext;
-	MakiniRights  saved;
-	bool		  isnull, marked, redelivers;
-	int64		  run_id, first, last;
+	Draining	*state = arg;
+	Oid			 types[] = {INT8OID, TEXTOID};
+	Datum		 values[] = {Int64GetDatum(state->answer_id), CStringGetTextDatum(state->reason)};
+	MakiniRights saved;
+	bool		 redelivers;
+	int64		 run_id, first, last;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	execute(state,
-			"UPDATE makini._drain_answer SET torn_at = clock_timestamp(), error = $3"
-			" WHERE sync_id = $1 AND answer_id = $2"
-			" RETURNING run_id, first_row_id, last_row_id, rows, redelivers,"
-			" makini._utc_text(requested_at), makini._utc_text(coalesce(progressed_at, clock_timestamp()))",
-			state->answer_id, state->reason);
-	run_id = result_int64(0, 1, &isnull);
-	first = result_int64(0, 2, &isnull);
-	last = result_int64(0, 3, &isnull);
-	marked = !isnull;
-	state->rows = result_int64(0, 4, &isnull);
-	redelivers = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5, &isnull));
-	state->window_from = MemoryContextStrdup(caller, result_text(6));
-	state->window_to = MemoryContextStrdup(caller, result_text(7));
+	SPI_execute_with_args("UPDATE makini._drain_answer SET torn_at = clock_timestamp(), error = $2"
+						  " WHERE answer_id = $1"
+						  " RETURNING run_id, first_row_id, last_row_id, rows, redelivers,"
+						  " makini._utc_text(requested_at),"
+						  " makini._utc_text(coalesce(progressed_at, clock_timestamp()))",
+						  lengthof(types), types, values, NULL, false, 0);
+	run_id = private_int64(0, 1, 0);
+	first = private_int64(0, 2, 0);
+	last = private_int64(0, 3, -1);
+	state->rows = private_int64(0, 4, 0);
+	redelivers = private_bool(0, 5);
+	state->window_from = private_text(0, 6);
+	state->window_to = private_text(0, 7);
 	SPI_finish();
 	makini_rights_restore(&saved);
-	if (marked)
+	if (first <= last)
 		mark_torn_rows(state->drain, run_id, first, last);
 	if (!redelivers)
 		raise_lost(state);
@@ -307,20 +280,14 @@ tear_for(Draining *state, ErrorData *error)
 static void
 find_crashed(void *arg)
 {
-	Draining	*state = arg;
-	MakiniRights saved;
-	bool		 isnull;
+	Draining *state = arg;
+	Oid		  types[1] = {INT8OID};
+	Datum	  values[1] = {Int64GetDatum(state->run->sync->sync_id)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	execute(state,
-			"SELECT answer_id FROM makini._drain_answer WHERE sync_id = $1 AND answer_id > $2"
-			" AND landed_at IS NULL AND torn_at IS NULL AND $3::text IS NULL"
-			" ORDER BY answer_id LIMIT 1",
-			0, NULL);
-	state->answer_id = SPI_processed > 0 ? result_int64(0, 1, &isnull) : 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
+	state->answer_id = private_number("SELECT answer_id FROM makini._drain_answer WHERE sync_id = $1"
+									  " AND landed_at IS NULL AND torn_at IS NULL"
+									  " ORDER BY answer_id LIMIT 1",
+									  lengthof(types), types, values, NULL, 0);
 	if (state->answer_id == 0)
 		return;
 	state->reason = "its run ended before all of it had been stored";
@@ -340,18 +307,11 @@ find_crashed(void *arg)
 static void
 look_at_last(void *arg)
 {
-	Draining	*state = arg;
-	MakiniRights saved;
+	Draining *state = arg;
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	execute(state,
-			"SELECT FROM makini._drain_answer WHERE sync_id = $1 AND answer_id > $2 AND redelivers"
-			" AND torn_at IS NOT NULL AND resolved_at IS NULL AND $3::text IS NULL LIMIT 1",
-			0, NULL);
-	state->wait_for_answer = SPI_processed > 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
+	state->wait_for_answer = about_id("SELECT FROM makini._drain_answer WHERE sync_id = $1 AND redelivers"
+									  " AND torn_at IS NOT NULL AND resolved_at IS NULL LIMIT 1",
+									  state->run->sync->sync_id) > 0;
 }
 
 static ErrorData *

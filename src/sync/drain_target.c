@@ -23,6 +23,7 @@
 
 #include "connector/decode.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
 #include "sync/target.h"
@@ -226,30 +227,13 @@ find_target(const Entity *entity)
 List *
 drain_target_ids(int64 sync_id)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MakiniRights  saved;
-	Oid			  types[1] = {INT8OID};
-	Datum		  values[1] = {Int64GetDatum(sync_id)};
-	List		 *ids = NIL;
+	Oid	  types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum(sync_id)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT t.target_oid FROM makini._drain_target t"
-						  " JOIN makini._sync s ON s.sync_id = t.sync_id"
-						  " WHERE t.sync_id = $1 ORDER BY t.target_oid <> s.target_oid, t.entity",
-						  1, types, values, NULL, true, 0);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		  isnull;
-		Datum		  id = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		ids = lappend_oid(ids, DatumGetObjectId(id));
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return ids;
+	return private_oids("SELECT t.target_oid FROM makini._drain_target t"
+						" JOIN makini._sync s ON s.sync_id = t.sync_id"
+						" WHERE t.sync_id = $1 ORDER BY t.target_oid <> s.target_oid, t.entity",
+						lengthof(types), types, values);
 }
 
 static AckMode

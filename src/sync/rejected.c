@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/drain.h"
 #include "sync/drift.h"
@@ -68,7 +69,7 @@ read_rejected(int64 sync_id, ArrayType *ids, TimestampTz since)
 		bool		  isnull;
 		Datum		  key;
 
-		rejected->rejected_id = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		rejected->rejected_id = private_int64(i, 1, 0);
 		key = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
 		if (!isnull)
 			rejected->key = DatumGetJsonbPCopy(key);
@@ -83,23 +84,14 @@ read_rejected(int64 sync_id, ArrayType *ids, TimestampTz since)
 int64
 rejects_open(int64 sync_id, TimestampTz since)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, TIMESTAMPTZOID};
-	Datum		 values[2];
-	int64		 n;
-	bool		 isnull;
+	Oid	  types[] = {INT8OID, TIMESTAMPTZOID};
+	Datum values[2];
 
 	values[0] = Int64GetDatum(sync_id);
 	values[1] = TimestampTzGetDatum(since);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT count(*) FROM makini._rejected_row WHERE sync_id = $1"
+	return private_number("SELECT count(*) FROM makini._rejected_row WHERE sync_id = $1"
 						  " AND resolved_at IS NULL AND rejected_at >= $2",
-						  lengthof(types), types, values, NULL, false, 1);
-	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return n;
+						  lengthof(types), types, values, NULL, 0);
 }
 
 /* Those with a key that can be asked for. */
@@ -140,27 +132,19 @@ keys_of(const List *all)
 static int64
 resolve(List *ids, const char *note)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8ARRAYOID, TEXTOID};
-	Datum		 values[2];
-	Datum		*elems = palloc(sizeof(Datum) * Max(1, list_length(ids)));
-	ListCell	*lc;
-	int64		 n;
+	Oid		  types[] = {INT8ARRAYOID, TEXTOID};
+	Datum	  values[2];
+	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(ids)));
+	ListCell *lc;
 
 	foreach(lc, ids)
 		elems[foreach_current_index(lc)] = Int64GetDatum(*(int64 *) lfirst(lc));
 	values[0] = PointerGetDatum(construct_array(elems, list_length(ids), INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[1] = CStringGetTextDatum(note);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._rejected_row SET resolved_at = pg_catalog.clock_timestamp(),"
-						  " resolution = $2 WHERE rejected_id = ANY ($1) AND resolved_at IS NULL",
-						  lengthof(types), types, values, NULL, false, 0);
-	n = SPI_processed;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return n;
+	return private_execute("UPDATE makini._rejected_row SET resolved_at = pg_catalog.clock_timestamp(),"
+						   " resolution = $2 WHERE rejected_id = ANY ($1) AND resolved_at IS NULL",
+						   lengthof(types), types, values, NULL);
 }
 
 /* ---------------------------------------------------------------------
@@ -304,14 +288,12 @@ open_rejected(ArrayType *ids)
 						  1, types, values, NULL, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	  row = SPI_tuptable->vals[i];
 		MemoryContext old = MemoryContextSwitchTo(caller);
 		int64		 *id = palloc(sizeof(int64));
 		int64		 *sync_id = palloc(sizeof(int64));
-		bool		  isnull;
 
-		*id = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
-		*sync_id = DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+		*id = private_int64(i, 1, 0);
+		*sync_id = private_int64(i, 2, 0);
 		rows = lappend(rows, id);
 		syncs = lappend(syncs, sync_id);
 		MemoryContextSwitchTo(old);

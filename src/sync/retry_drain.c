@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/drain.h"
 
 /* A row of makini._rejected_row. */
@@ -31,25 +32,16 @@ typedef struct Rejected
 	const char *ack;
 } Rejected;
 
-/* Text of a column; empty for NULL. */
-static char *
-column_text(uint64 row, int column)
-{
-	char *text = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-
-	return text == NULL ? "" : text;
-}
-
 static Rejected *
-take_rejected(uint64 row, MemoryContext caller)
+take_rejected(uint64 row)
 {
-	Rejected *rejected = MemoryContextAllocZero(caller, sizeof(Rejected));
+	Rejected *rejected = SPI_palloc(sizeof(Rejected));
 
-	rejected->rejected_id = strtoi64(column_text(row, 1), NULL, 10);
-	rejected->run_id = strtoi64(column_text(row, 2), NULL, 10);
-	rejected->row_id = strtoi64(column_text(row, 3), NULL, 10);
-	rejected->data = MemoryContextStrdup(caller, column_text(row, 4));
-	rejected->ack = MemoryContextStrdup(caller, column_text(row, 5));
+	rejected->rejected_id = private_int64(row, 1, 0);
+	rejected->run_id = private_int64(row, 2, 0);
+	rejected->row_id = private_int64(row, 3, 0);
+	rejected->data = private_text(row, 4);
+	rejected->ack = private_text(row, 5);
 	return rejected;
 }
 
@@ -84,7 +76,7 @@ read_rejected(const Drain *drain, ArrayType *ids)
 						  3, types, values, ids == NULL ? " n " : NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Rejected	 *rejected = take_rejected(i, caller);
+		Rejected	 *rejected = take_rejected(i);
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
 		list = lappend(list, rejected);
@@ -98,21 +90,16 @@ read_rejected(const Drain *drain, ArrayType *ids)
 static void
 note_result(const Rejected *rejected, const char *reason)
 {
-	MakiniRights saved;
-	Oid			 types[2] = {INT8OID, TEXTOID};
-	Datum		 values[2];
+	Oid	  types[2] = {INT8OID, TEXTOID};
+	Datum values[2];
 
 	values[0] = Int64GetDatum(rejected->rejected_id);
 	values[1] = reason != NULL ? CStringGetTextDatum(reason) : (Datum) 0;
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._rejected_row SET reason = coalesce($2, reason),"
-						  " resolved_at = CASE WHEN $2 IS NULL THEN clock_timestamp() END,"
-						  " resolution = CASE WHEN $2 IS NULL THEN 'written when tried again' END"
-						  " WHERE rejected_id = $1",
-						  2, types, values, reason != NULL ? NULL : " n", false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("UPDATE makini._rejected_row SET reason = coalesce($2, reason),"
+					" resolved_at = CASE WHEN $2 IS NULL THEN clock_timestamp() END,"
+					" resolution = CASE WHEN $2 IS NULL THEN 'written when tried again' END"
+					" WHERE rejected_id = $1",
+					lengthof(types), types, values, reason != NULL ? NULL : " n");
 }
 
 int64

@@ -18,7 +18,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "makini.h"
+#include "private.h"
 #include "sync/run.h"
 
 #define ASKED_AT_ONCE 1000
@@ -122,19 +122,6 @@ take_found(Run *run)
 		collect_texts(search, page, &search->found);
 }
 
-static bool
-contains(List *texts, const char *text)
-{
-	ListCell *lc;
-
-	foreach(lc, texts)
-	{
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void
 delete_gone(Run *run)
 {
@@ -144,7 +131,7 @@ delete_gone(Run *run)
 
 	foreach(lc, search->asked)
 	{
-		if (!contains(search->found, lfirst(lc)))
+		if (!in_names(search->found, lfirst(lc)))
 			gone = lappend(gone, lfirst(lc));
 	}
 	if (gone == NIL)
@@ -176,26 +163,22 @@ read_whole(Run *run, RunWork open, RunWork take)
 static void
 note_denied(Run *run)
 {
-	Search		*search = run->search;
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, BOOLOID};
-	Datum		 values[2];
+	Search *search = run->search;
+	Oid		types[] = {INT8OID, BOOLOID};
+	Datum	values[2];
+	uint64	met;
 
 	values[0] = Int64GetDatum(run->sync->sync_id);
 	values[1] = BoolGetDatum(search->denied);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._sync SET deletes_denied_at ="
+	met = private_execute("UPDATE makini._sync SET deletes_denied_at ="
 						  " CASE WHEN $2 THEN coalesce(deletes_denied_at, pg_catalog.now()) END"
 						  " WHERE sync_id = $1 AND (deletes_denied_at IS NULL) = $2",
-						  2, types, values, NULL, false, 0);
-	if (SPI_processed == 1 && search->denied)
+						  lengthof(types), types, values, NULL);
+	if (met == 1 && search->denied)
 		ereport(WARNING,
 				(errmsg("role of sync " INT64_FORMAT " may not see which records were deleted",
 						run->sync->sync_id),
 				 errhint("Grant it the permission Deleted Records; until then rows that are gone are found by full passes only.")));
-	SPI_finish();
-	makini_rights_restore(&saved);
 }
 
 /* A role that may not see tombstones can still read what there is. */

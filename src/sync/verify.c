@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/define.h"
 #include "sync/drift.h"
 #include "sync/key_text.h"
@@ -36,54 +37,30 @@ PG_FUNCTION_INFO_V1(makini_repair_sync);
 int64
 verify_open(int64 sync_id)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(sync_id)};
-	int64		 check_id;
-	bool		 isnull;
+	Oid	  types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(sync_id)};
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._sync_check WHERE sync_id = $1 AND check_id <= ("
-						  "SELECT check_id FROM makini._sync_check WHERE sync_id = $1"
-						  " ORDER BY check_id DESC OFFSET " CHECKS_KEPT " - 1 LIMIT 1)",
-						  1, types, values, NULL, false, 0);
-	SPI_execute_with_args("INSERT INTO makini._sync_check (sync_id) VALUES ($1) RETURNING check_id",
-						  1, types, values, NULL, false, 0);
-	check_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return check_id;
-}
-
-/* Run a statement about one check with the rights of the extension. */
-static void
-about_check(const char *statement, int64 check_id)
-{
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(check_id)};
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args(statement, 1, types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	(void) about_id("DELETE FROM makini._sync_check WHERE sync_id = $1 AND check_id <= ("
+					"SELECT check_id FROM makini._sync_check WHERE sync_id = $1"
+					" ORDER BY check_id DESC OFFSET " CHECKS_KEPT " - 1 LIMIT 1)",
+					sync_id);
+	return private_number("INSERT INTO makini._sync_check (sync_id) VALUES ($1) RETURNING check_id",
+						  lengthof(types), types, values, NULL, 0);
 }
 
 void
 verify_forget(int64 check_id)
 {
-	about_check("DELETE FROM makini._sync_difference WHERE check_id = $1", check_id);
-	about_check("DELETE FROM makini._check_bucket WHERE check_id = $1", check_id);
+	(void) about_id("DELETE FROM makini._sync_difference WHERE check_id = $1", check_id);
+	(void) about_id("DELETE FROM makini._check_bucket WHERE check_id = $1", check_id);
 }
 
 void
 verify_close(int64 check_id)
 {
-	about_check("UPDATE makini._sync_check SET finished_at = pg_catalog.clock_timestamp()"
-				" WHERE check_id = $1",
-				check_id);
+	(void) about_id("UPDATE makini._sync_check SET finished_at = pg_catalog.clock_timestamp()"
+					" WHERE check_id = $1",
+					check_id);
 }
 
 /* ---------------------------------------------------------------------
@@ -100,7 +77,6 @@ sync_of_check(int64 check_id)
 	Datum		 values[] = {Int64GetDatum(check_id)};
 	int64		 sync_id = 0;
 	bool		 is_over = false;
-	bool		 isnull;
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
@@ -109,10 +85,8 @@ sync_of_check(int64 check_id)
 						  1, types, values, NULL, true, 1);
 	if (SPI_processed == 1)
 	{
-		sync_id =
-			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-		is_over =
-			DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+		sync_id = private_int64(0, 1, 0);
+		is_over = private_bool(0, 2);
 	}
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -170,20 +144,9 @@ differing_keys(int64 check_id, const KeyColumns *columns)
 static bool
 has_differences(int64 check_id)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(check_id)};
-	bool		 found;
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT FROM makini._sync_difference WHERE check_id = $1"
-						  " AND repaired_at IS NULL LIMIT 1",
-						  1, types, values, NULL, true, 1);
-	found = SPI_processed > 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return found;
+	return about_id("SELECT FROM makini._sync_difference WHERE check_id = $1"
+					" AND repaired_at IS NULL LIMIT 1",
+					check_id) > 0;
 }
 
 /*
@@ -211,8 +174,8 @@ makini_repair_sync(PG_FUNCTION_ARGS)
 	columns = key_columns(sync, source);
 	keys = differing_keys(check_id, columns);
 	(void) refetch_apply(sync, source, keys, true, &counters);
-	about_check("UPDATE makini._sync_difference SET repaired_at = pg_catalog.now()"
-				" WHERE check_id = $1 AND repaired_at IS NULL",
-				check_id);
+	(void) about_id("UPDATE makini._sync_difference SET repaired_at = pg_catalog.now()"
+					" WHERE check_id = $1 AND repaired_at IS NULL",
+					check_id);
 	PG_RETURN_INT64(counters.inserted + counters.updated + counters.deleted);
 }
