@@ -31,6 +31,7 @@
 
 #include "argument.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/control.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
@@ -118,17 +119,16 @@ key_text(char **key, int n)
 void
 owed_insert(const Drain *drain, const OwedRow *rows, int n)
 {
-	Oid			 types[] = {INT8OID,	  INT8OID,		INT8ARRAYOID, TEXTARRAYOID,
-							INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID};
-	Datum		 values[lengthof(types)];
-	Datum		*ids = palloc(sizeof(Datum) * Max(1, n));
-	Datum		*keys = palloc(sizeof(Datum) * Max(1, n));
-	Datum		*hashes = palloc(sizeof(Datum) * Max(1, n));
-	Datum		*accepted = palloc(sizeof(Datum) * Max(1, n));
-	bool		*undecided = palloc(sizeof(bool) * Max(1, n));
-	Datum		*messages = palloc(sizeof(Datum) * Max(1, n));
-	int			 lower = 1;
-	MakiniRights saved;
+	Oid	   types[] = {INT8OID,		INT8OID,	  INT8ARRAYOID, TEXTARRAYOID,
+					  INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID};
+	Datum  values[lengthof(types)];
+	Datum *ids = palloc(sizeof(Datum) * Max(1, n));
+	Datum *keys = palloc(sizeof(Datum) * Max(1, n));
+	Datum *hashes = palloc(sizeof(Datum) * Max(1, n));
+	Datum *accepted = palloc(sizeof(Datum) * Max(1, n));
+	bool  *undecided = palloc(sizeof(bool) * Max(1, n));
+	Datum *messages = palloc(sizeof(Datum) * Max(1, n));
+	int	   lower = 1;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -150,15 +150,11 @@ owed_insert(const Drain *drain, const OwedRow *rows, int n)
 	values[5] = PointerGetDatum(
 		construct_md_array(accepted, undecided, 1, &n, &lower, BOOLOID, 1, true, TYPALIGN_CHAR));
 	values[6] = PointerGetDatum(construct_array(messages, n, TEXTOID, -1, false, TYPALIGN_INT));
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("INSERT INTO makini._owed"
-						  " (sync_id, answer_id, row_id, key, key_hash, accepted, message)"
-						  " SELECT $1, $2, u.row_id, u.key::text[], u.key_hash, u.accepted, u.message"
-						  " FROM unnest($3, $4, $5, $6, $7) AS u(row_id, key, key_hash, accepted, message)",
-						  lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("INSERT INTO makini._owed"
+					" (sync_id, answer_id, row_id, key, key_hash, accepted, message)"
+					" SELECT $1, $2, u.row_id, u.key::text[], u.key_hash, u.accepted, u.message"
+					" FROM unnest($3, $4, $5, $6, $7) AS u(row_id, key, key_hash, accepted, message)",
+					lengthof(types), types, values, NULL);
 }
 
 /* ---------------------------------------------------------------------
@@ -381,10 +377,9 @@ with_earlier(const Chunk *chunk, Datum row_ids)
 static void
 strike_done(const Chunk *chunk, bool (*wanted)(const Acknowledgement *), const char *word)
 {
-	MakiniRights saved;
-	Oid			 types[2] = {INT8OID, INT8ARRAYOID};
-	Datum		 values[2];
-	int			 n;
+	Oid	  types[2] = {INT8OID, INT8ARRAYOID};
+	Datum values[2];
+	int	  n;
 
 	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
 	values[1] = ids_datum(chunk, wanted, &n);
@@ -392,32 +387,23 @@ strike_done(const Chunk *chunk, bool (*wanted)(const Acknowledgement *), const c
 		return;
 	if (chunk->blocked)
 		values[1] = with_earlier(chunk, values[1]);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("DELETE FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2)", 2,
-						  types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("DELETE FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2)",
+					lengthof(types), types, values, NULL);
 	mark_rows(chunk->drain, values[1], word);
 }
 
 static void
 note_error(const Chunk *chunk, Datum row_ids, const char *error)
 {
-	MakiniRights saved;
-	Oid			 types[3] = {INT8OID, INT8ARRAYOID, TEXTOID};
-	Datum		 values[3];
+	Oid	  types[3] = {INT8OID, INT8ARRAYOID, TEXTOID};
+	Datum values[3];
 
 	values[0] = Int64GetDatum(chunk->drain->sync->sync_id);
 	values[1] = row_ids;
 	values[2] = CStringGetTextDatum(error);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._owed SET attempts = attempts + 1, last_error = $3"
-						  " WHERE sync_id = $1 AND row_id = ANY ($2)",
-						  3, types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+	private_execute("UPDATE makini._owed SET attempts = attempts + 1, last_error = $3"
+					" WHERE sync_id = $1 AND row_id = ANY ($2)",
+					lengthof(types), types, values, NULL);
 }
 
 /* What was refused by itself, and what the error that ended the chunk left over. */
@@ -495,7 +481,12 @@ owed_send(Drain *drain, int64 answer_id)
  * ---------------------------------------------------------------------
  */
 
-/* The rows of the list that are still owed get an answer. */
+/*
+ * The rows of the list that nobody has decided about get an answer; those that
+ * have this answer keep it.  Another one is too late: the first may be on its
+ * way, or have arrived where nobody heard that it did, and there it is final.
+ * Rows of an answer that broke off are sent only when somebody says so.
+ */
 static Datum
 decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 {
@@ -509,12 +500,15 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("WITH decided AS (UPDATE makini._owed SET accepted = $3, message = $4,"
-						  "  decided = true, last_error = NULL"
-						  "  WHERE sync_id = $1 AND row_id = ANY ($2) RETURNING row_id)"
+	SPI_execute_with_args("WITH decided AS (UPDATE makini._owed AS o SET accepted = $3, decided = true,"
+						  "  message = CASE WHEN o.accepted = $3 AND o.decided THEN o.message ELSE $4 END,"
+						  "  last_error = NULL FROM makini._drain_answer AS a"
+						  "  WHERE o.sync_id = $1 AND o.row_id = ANY ($2) AND a.answer_id = o.answer_id"
+						  "  AND (o.accepted IS NULL OR o.accepted = $3"
+						  "   OR (NOT o.decided AND a.torn_at IS NOT NULL)) RETURNING o.row_id)"
 						  " SELECT count(*), array_agg(row_id) FROM decided",
 						  4, types, values, NULL, false, 0);
-	*n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	*n = private_int64(0, 1, 0);
 	if (*n > 0)
 	{
 		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
@@ -526,6 +520,25 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return ids;
+}
+
+/* How many of the rows another answer was given for. */
+static void
+warn_of_decided(int64 sync_id, Datum row_ids, bool accepted)
+{
+	Oid	   types[] = {INT8OID, INT8ARRAYOID, BOOLOID};
+	Datum  values[] = {Int64GetDatum(sync_id), row_ids, BoolGetDatum(accepted)};
+	uint64 n = private_execute("SELECT FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2)"
+							   " AND accepted = NOT $3",
+							   lengthof(types), types, values, NULL);
+
+	if (n > 0)
+		ereport(WARNING,
+				(errmsg_plural("%llu row was decided about otherwise before",
+							   "%llu rows were decided about otherwise before", n,
+							   (unsigned long long) n),
+				 errdetail(
+					 "The first decision stands: it may have reached the other side, where it is final.")));
 }
 
 static void
@@ -571,19 +584,10 @@ owned_drain(int64 sync_id)
 static void
 run_soon(int64 sync_id)
 {
-	MakiniRights saved;
-	Oid			 types[1] = {INT8OID};
-	Datum		 values[1] = {Int64GetDatum(sync_id)};
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = now()"
-						  " WHERE sync_id = $1 AND enabled AND schedule IS NOT NULL",
-						  1, types, values, NULL, false, 0);
-	if (SPI_processed > 0)
+	if (about_id("UPDATE makini._sync SET next_run_at = now()"
+				 " WHERE sync_id = $1 AND enabled AND schedule IS NOT NULL",
+				 sync_id) > 0)
 		worker_wake_at_commit();
-	SPI_finish();
-	makini_rights_restore(&saved);
 }
 
 /*
@@ -602,6 +606,7 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 		argument_refuse_null(fcinfo, i, names[i]);
 	sync = owned_drain(PG_GETARG_INT64(0));
 	decided = decide(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2), PG_GETARG_DATUM(3), &n);
+	warn_of_decided(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2));
 	if (n > 0)
 	{
 		mark_decided(sync->sync_id, decided);
@@ -617,24 +622,15 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 Datum
 makini_resolve_drain(PG_FUNCTION_ARGS)
 {
-	Sync		*sync;
-	MakiniRights saved;
-	Oid			 types[2] = {INT8OID, TEXTOID};
-	Datum		 values[2];
-	int64		 n;
+	Oid	  types[2] = {INT8OID, TEXTOID};
+	Datum values[2];
 
 	argument_refuse_null(fcinfo, 0, "sync_id");
 	argument_refuse_null(fcinfo, 1, "note");
-	sync = owned_drain(PG_GETARG_INT64(0));
-	values[0] = Int64GetDatum(sync->sync_id);
+	values[0] = Int64GetDatum(owned_drain(PG_GETARG_INT64(0))->sync_id);
 	values[1] = PG_GETARG_DATUM(1);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._drain_answer SET resolution = $2, resolved_at = clock_timestamp()"
-						  " WHERE sync_id = $1 AND torn_at IS NOT NULL AND resolved_at IS NULL",
-						  2, types, values, NULL, false, 0);
-	n = (int64) SPI_processed;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	PG_RETURN_INT64(n);
+	PG_RETURN_INT64((int64) private_execute("UPDATE makini._drain_answer SET resolution = $2,"
+											" resolved_at = clock_timestamp() WHERE sync_id = $1"
+											" AND torn_at IS NOT NULL AND resolved_at IS NULL",
+											lengthof(types), types, values, NULL));
 }

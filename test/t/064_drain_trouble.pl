@@ -163,6 +163,38 @@ $id = create('tranfile_export');
 }
 drop($id);
 
+# ---- what is decided otherwise while an acknowledgement is on its way ----
+
+foreach my $heard (1, 0)
+{
+	my $what = $heard ? 'an acknowledgement' : 'an acknowledgement whose answer is lost';
+	my $session = Hostile::Session->new($node);
+	my $refuse;
+
+	$sim->reset;
+	$id = create('tranfile_export', acknowledge => 'manual');
+	run($id);
+	$refuse = "SELECT makini.acknowledge($id, ARRAY(SELECT _row_id FROM landing.tranfile_export), false, 'changed my mind')";
+	sql("SELECT makini.acknowledge($id, ARRAY(SELECT _row_id FROM landing.tranfile_export WHERE tranfile_rec_id % 2 = 0))");
+	$sim->arm($heard ? { kind => 'delay', ms => 1500, path => 'TranFileExport', late => $true } : { kind => '503', path => 'TranFileExport', late => $true, count => 0 });
+	$session->send("CALL makini.run_sync($id)");
+	until_true('an acknowledgement', sub { return $sim->feed('TranFileExport')->{T} > 0; });
+	my $sent = $sim->feed('TranFileExport')->{T};
+	$session->result if !$heard;
+	my ($out, $err) = says($node, $refuse);
+	is($out, $sim->feed('TranFileExport')->{S}, "$what: those that nobody had decided about can be refused");
+	like($err, qr/WARNING.*$sent rows were decided about otherwise before/s, '... and no others');
+	$session->result if $heard;
+	$sim->disarm;
+	sql("SELECT makini.resume_sync($id)");
+	run($id);
+	my $feed = $sim->feed('TranFileExport');
+	is(acks('landing.tranfile_export'), "done $feed->{T}, refused $feed->{E}", '... and the tables say what the other side says');
+	is("$feed->{T} $feed->{S}", "$sent 0", '... which has taken what it had taken');
+	$session->quit;
+	drop($id);
+}
+
 # ---- sessions that end ----
 
 foreach my $how (qw(cancel kill))
