@@ -244,9 +244,12 @@ typedef struct RemoteQuery
 	 * an inner join compares with the key of the second; rows that share it come
 	 * one after another, within a page or from one page to the next of its range.
 	 * resume: a text that Connector.position gave, to read what was left.
+	 * keys_may_repeat: rows that share a key which somebody declared are wanted
+	 * all, next to each other; else they are an error.
 	 */
 	SourceColumn *together; /* or NULL */
 	const char	 *resume;	/* or NULL */
+	bool		  keys_may_repeat;
 } RemoteQuery;
 
 /*

@@ -21,7 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "makini.h"
+#include "private.h"
 #include "sync/apply.h"
 
 /* A part of a page being written. */
@@ -46,20 +46,9 @@ apply_end(void *arg)
 static bool
 has_rejected(const Sync *sync)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID};
-	Datum		 values[] = {Int64GetDatum(sync->sync_id)};
-	bool		 found;
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("SELECT 1 FROM makini._rejected_row WHERE sync_id = $1 AND resolved_at IS NULL"
-						  " AND key IS NOT NULL LIMIT 1",
-						  1, types, values, NULL, true, 1);
-	found = SPI_processed > 0;
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return found;
+	return about_id("SELECT FROM makini._rejected_row WHERE sync_id = $1 AND resolved_at IS NULL"
+					" AND key IS NOT NULL LIMIT 1",
+					sync->sync_id) > 0;
 }
 
 /*
@@ -91,9 +80,19 @@ apply_begin(const Sync *sync, const Target *target, int64 run_id, Counters *coun
 int64
 result_count(int column)
 {
-	bool isnull;
+	return private_int64(0, column, 0);
+}
 
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
+List *
+result_texts(MemoryContext cxt)
+{
+	List		 *texts = NIL;
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		texts = lappend(texts, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	MemoryContextSwitchTo(old);
+	return texts;
 }
 
 /* ---------------------------------------------------------------------

@@ -11,6 +11,7 @@
  *	multiset.c		rows without a key
  *	compare.c		the part of the target that a page stands for
  *	missing.c		... what of it the page does not have
+ *	seen.c			the keys that a pass has read
  *	difference.c	... and what is not the same
  *	reject.c		rows that could not be written
  *
@@ -114,6 +115,7 @@ extern void rows_write(Apply *apply, RowSet *set, RowWork work);
 extern void	 owner_begin(Apply *apply, TargetRights *saved);
 extern void	 owner_end(const TargetRights *saved);
 extern int64 result_count(int column);
+extern List *result_texts(MemoryContext cxt); /* of the first column */
 extern bool	 error_is_about_data(const ErrorData *error);
 
 /* ---- distinct.c ---- */

@@ -105,8 +105,8 @@ key_order(const Target *target, PageRange *range)
 /*
  * makini_test_apply
  *		(sync_id, query, page_rows, what, low text[], high text[], argument text).
- *		what: apply, empty (apply into a target that was), note, seen, children,
- *		delete, delete_seen, multiset (apply and delete), verify.  argument: "joined",
+ *		what: apply, empty (apply into a target that was), pass (apply and note as
+ *		seen), note, seen, children, delete, delete_seen, multiset (apply and delete), verify.  argument: "joined",
  *		"lost" (pages lack a row that could not be made), the parent's column or the
  *		check's id.  The query's last column may be "_extra".
  */
@@ -147,10 +147,15 @@ makini_test_apply(PG_FUNCTION_ARGS)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (strcmp(what, "apply") == 0 || strcmp(what, "empty") == 0 || strcmp(what, "multiset") == 0)
 			apply_rows(apply, &rows);
+		else if (strcmp(what, "pass") == 0)
+		{
+			seen_page(apply, &rows);
+			apply_rows(apply, &rows);
+		}
 		else if (strcmp(what, "note") == 0)
 			compare_note(apply, &rows, &range, GetCurrentTimestamp());
 		else if (strcmp(what, "seen") == 0)
-			compare_note(apply, &rows, NULL, GetCurrentTimestamp());
+			compare_seen(apply, &rows);
 		else if (strcmp(what, "children") == 0)
 			compare_children(apply, &rows, &range, argument, DT_NOEND);
 		else if (strcmp(what, "verify") == 0)

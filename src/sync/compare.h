@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * compare.h
- *		What compare.c, missing.c and difference.c share: statements over a page and the
- *		range of keys that it covers.
+ *		What compare.c, missing.c, seen.c and difference.c share: statements over a
+ *		page and the range of keys that it covers.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,5 +34,17 @@ extern void compare_execute(Apply *apply, const char *sql, PlanKind kind, const 
 							const PageRange *range, TimestampTz before);
 
 extern Portal compare_cursor(Apply *apply, const char *sql, TimestampTz before);
+
+/* ---- missing.c: keys as texts ---- */
+extern void	 sql_key_array(StringInfo sql, const Target *target, bool page);
+extern void	 sql_written_before(StringInfo sql, const Target *target);
+extern List *compare_keys(Apply *apply, const char *sql, PlanKind kind, const Rows *rows,
+						  const PageRange *range, TimestampTz before);
+extern void	 compare_private(int64 sync_id, const char *statement, List *keys);
+
+/* ---- seen.c ---- */
+
+/* Note all rows of the scope that were not seen as missing. */
+extern void seen_judge(Apply *apply, TimestampTz before);
 
 #endif /* MAKINI_SYNC_COMPARE_H */

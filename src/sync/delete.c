@@ -14,6 +14,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "private.h"
 #include "sync/apply.h"
 
 typedef struct DeleteAttempt
@@ -97,17 +98,6 @@ fitting_texts(const TargetColumn *column, List *texts)
 	return fitting;
 }
 
-static Datum
-text_array(List *texts)
-{
-	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(texts)));
-	ListCell *lc;
-
-	foreach(lc, texts)
-		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 /* Run a statement whose one more argument is a list of texts. */
 static void
 execute_with_texts(Apply *apply, const char *sql, List *texts)
@@ -116,7 +106,7 @@ execute_with_texts(Apply *apply, const char *sql, List *texts)
 	char  *nulls;
 	Datum *values = page_values(apply, NULL, 1, &nulls);
 
-	values[PAGE_NARGS(apply->target)] = text_array(texts);
+	values[PAGE_NARGS(apply->target)] = PointerGetDatum(texts_to_array(texts));
 	statement_execute(apply, statement_get(apply, sql, PLAN_FREELY, 1, more), values, nulls);
 }
 
@@ -129,7 +119,7 @@ apply_existing(Apply *apply, const char *column_name, List *texts)
 {
 	const Target	   *target = apply->target;
 	const TargetColumn *column = find_column(target, column_name);
-	List			   *found = NIL;
+	List			   *found;
 	MemoryContext		caller = CurrentMemoryContext;
 	StringInfoData		sql;
 	TargetRights		saved;
@@ -145,13 +135,7 @@ apply_existing(Apply *apply, const char *column_name, List *texts)
 	appendStringInfoChar(&sql, ')');
 	owner_begin(apply, &saved);
 	execute_with_texts(apply, sql.data, fitting_texts(column, texts));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-
-		MemoryContextSwitchTo(caller);
-		found = lappend(found, pstrdup(text));
-	}
+	found = result_texts(caller);
 	owner_end(&saved);
 	MemoryContextSwitchTo(caller);
 	return found;

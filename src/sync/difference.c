@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/compare.h"
 
 /* What was found; the lists run in parallel. */
@@ -194,17 +195,6 @@ find_extra(Apply *apply, Findings *findings, const Rows *rows, const PageRange *
  * ---------------------------------------------------------------------
  */
 
-static Datum
-array_of(List *texts)
-{
-	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(texts)));
-	ListCell *lc;
-
-	foreach(lc, texts)
-		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 static void
 save_differences(const Findings *findings, int64 check_id)
 {
@@ -214,9 +204,9 @@ save_differences(const Findings *findings, int64 check_id)
 	if (findings->keys == NIL)
 		return;
 	values[0] = Int64GetDatum(check_id);
-	values[1] = array_of(findings->keys);
-	values[2] = array_of(findings->kinds);
-	values[3] = array_of(findings->columns);
+	values[1] = PointerGetDatum(texts_to_array(findings->keys));
+	values[2] = PointerGetDatum(texts_to_array(findings->kinds));
+	values[3] = PointerGetDatum(texts_to_array(findings->columns));
 	SPI_execute_with_args("INSERT INTO makini._sync_difference (check_id, key, kind, columns)"
 						  " SELECT $1, f.key::jsonb, f.kind, nullif(f.columns, '')::name[]"
 						  " FROM unnest($2, $3, $4) AS f (key, kind, columns)",
@@ -230,7 +220,7 @@ bound_texts(const char **bounds, int n)
 
 	for (int i = 0; i < n; i++)
 		texts = lappend(texts, unconstify(char *, bounds[i] ? bounds[i] : ""));
-	return array_of(texts);
+	return PointerGetDatum(texts_to_array(texts));
 }
 
 static void

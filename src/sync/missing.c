@@ -4,8 +4,8 @@
  *		Rows of a target that its source no longer has.
  *
  * What the target has in a page's range besides the page is noted, and deleted
- * when the pass has seen all pages.  Where pages cover no range the keys that
- * were read are noted instead, and all others deleted.  Rows that were written
+ * when the pass has seen all pages.  Where pages cover no range seen.c notes the
+ * keys that were read instead, and all others are deleted.  Rows that were written
  * since the pass began are left alone, and those that no sync ever wrote; where
  * a row of the source could not be made its key is not known, and nothing can
  * be said about absence.
@@ -26,17 +26,19 @@
 #include "utils/timestamp.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/compare.h"
-
-#define KEYS_AT_ONCE 10000
 
 /* ---------------------------------------------------------------------
  * Keys
  * ---------------------------------------------------------------------
  */
 
-/* ARRAY[t.a::text, ...]: a key as text[]. */
-static void
+/*
+ * sql_key_array
+ *		ARRAY[t.a::text, ...]: a key as text[].
+ */
+void
 sql_key_array(StringInfo sql, const Target *target, bool page)
 {
 	const char *separator = "";
@@ -57,54 +59,27 @@ sql_key_array(StringInfo sql, const Target *target, bool page)
 	appendStringInfoString(sql, "]::pg_catalog.text[]::pg_catalog.text");
 }
 
-/* The first column of the result, as texts in this memory. */
-static List *
-result_texts(MemoryContext cxt)
+/*
+ * compare_private
+ *		Run a statement on makini's own tables, whose $1 is the sync's id and $2
+ *		these keys.
+ */
+void
+compare_private(int64 sync_id, const char *statement, List *keys)
 {
-	List		 *texts = NIL;
-	MemoryContext old = MemoryContextSwitchTo(cxt);
+	Oid	  types[] = {INT8OID, TEXTARRAYOID};
+	Datum values[] = {Int64GetDatum(sync_id), PointerGetDatum(texts_to_array(keys))};
 
-	for (uint64 i = 0; i < SPI_processed; i++)
-		texts = lappend(texts, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-	MemoryContextSwitchTo(old);
-	return texts;
+	private_execute(statement, lengthof(types), types, values, NULL);
 }
 
-static Datum
-texts_array(List *texts)
-{
-	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(texts)));
-	ListCell *lc;
-
-	foreach(lc, texts)
-		elems[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elems, list_length(texts), TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/* Run a statement on makini's own tables with the sync's id, some texts and a number. */
-static List *
-private_texts(int64 sync_id, const char *sql, List *texts, int limit)
-{
-	MakiniRights  saved;
-	MemoryContext caller = CurrentMemoryContext;
-	Oid			  types[] = {INT8OID, TEXTARRAYOID, INT4OID};
-	Datum		  values[] = {Int64GetDatum(sync_id), texts_array(texts), Int32GetDatum(limit)};
-	List		 *found = NIL;
-
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	if (SPI_execute_with_args(sql, lengthof(types), types, values, NULL, false, 0) ==
-		SPI_OK_DELETE_RETURNING)
-		found = result_texts(caller);
-	SPI_finish();
-	makini_rights_restore(&saved);
-	return found;
-}
-
-/* The keys that a statement over a page gives. */
-static List *
-select_keys(Apply *apply, const char *sql, PlanKind kind, const Rows *rows, const PageRange *range,
-			TimestampTz before)
+/*
+ * compare_keys
+ *		The keys that a statement over a page gives.
+ */
+List *
+compare_keys(Apply *apply, const char *sql, PlanKind kind, const Rows *rows, const PageRange *range,
+			 TimestampTz before)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TargetRights  saved;
@@ -120,8 +95,11 @@ select_keys(Apply *apply, const char *sql, PlanKind kind, const Rows *rows, cons
 	return keys;
 }
 
-/* "SELECT key FROM target AS t WHERE written before ...". */
-static void
+/*
+ * sql_written_before
+ *		"SELECT key FROM target AS t WHERE written before ...".
+ */
+void
 sql_written_before(StringInfo sql, const Target *target)
 {
 	appendStringInfoString(sql, "SELECT ");
@@ -145,34 +123,12 @@ note_missing(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz
 	sql_written_before(&sql, apply->target);
 	sql_in_range(&sql, apply, range);
 	sql_not_in_page(&sql, apply->target);
-	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, before);
+	keys = compare_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, before);
 	if (keys != NIL)
-		(void) private_texts(apply->sync->sync_id,
-							 "INSERT INTO makini._missing (sync_id, key)"
-							 " SELECT $1, k::text[] FROM unnest($2) AS k",
-							 keys, 0);
-}
-
-/* Keys of any length, by their hashes. */
-#define SEEN_KEY "ARRAY[pg_catalog.md5(k)]"
-
-static void
-note_seen(Apply *apply, const Rows *rows)
-{
-	StringInfoData sql;
-	List		  *keys;
-
-	apply->lost = apply->lost || rows->lost > 0;
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	sql_key_array(&sql, apply->target, true);
-	appendStringInfoString(&sql, " FROM ");
-	sql_key_page(&sql, apply->target);
-	keys = select_keys(apply, sql.data, PLAN_FREELY, rows, NULL, 0);
-	(void) private_texts(apply->sync->sync_id,
-						 "INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY
-						 " FROM unnest($2) AS k",
-						 keys, 0);
+		compare_private(apply->sync->sync_id,
+						"INSERT INTO makini._missing (sync_id, key)"
+						" SELECT $1, k::text[] FROM unnest($2) AS k",
+						keys);
 }
 
 /*
@@ -185,13 +141,10 @@ compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz
 	MemoryContext old;
 
 	/* multiset.c counts as rows are written. */
-	if (apply->target->way == WAY_MULTISET || apply->sync->deletes == DELETES_IGNORED)
+	if (apply->target->way == WAY_MULTISET || apply->sync->deletes == DELETES_IGNORED || rows->lost > 0)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
-	if (range == NULL)
-		note_seen(apply, rows);
-	else if (rows->lost == 0)
-		note_missing(apply, rows, range, before);
+	note_missing(apply, rows, range, before);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }
@@ -199,8 +152,8 @@ compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz
 void
 compare_forget(int64 sync_id)
 {
-	(void) private_texts(sync_id, "DELETE FROM makini._missing WHERE sync_id = $1", NIL, 0);
-	(void) private_texts(sync_id, "DELETE FROM makini._seen WHERE sync_id = $1", NIL, 0);
+	(void) about_id("DELETE FROM makini._missing WHERE sync_id = $1", sync_id);
+	(void) about_id("DELETE FROM makini._seen WHERE sync_id = $1", sync_id);
 }
 
 /* ---------------------------------------------------------------------
@@ -308,91 +261,29 @@ delete_keys(Apply *apply, List *keys, TimestampTz before)
 }
 
 /* ---------------------------------------------------------------------
- * What was not seen
- * ---------------------------------------------------------------------
- */
-
-static Portal
-open_scope(Apply *apply, TimestampTz before)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	sql_written_before(&sql, apply->target);
-	sql_scope(&sql, apply);
-	sql_not_deleted(&sql, apply);
-	return compare_cursor(apply, sql.data, before);
-}
-
-/* Some more keys; as the owner, whose functions may be called. */
-static List *
-fetch_keys(Apply *apply, Portal portal)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	TargetRights  saved;
-	List		 *keys;
-	int			  level = stable_texts_begin();
-
-	rights_of_target(apply->target->owner, &saved);
-	SPI_cursor_fetch(portal, true, KEYS_AT_ONCE);
-	rights_of_target_restore(&saved);
-	stable_texts_end(level);
-	keys = result_texts(caller);
-	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(caller);
-	return keys;
-}
-
-/* Note all rows of the scope that were not seen as missing. */
-static void
-judge_seen(Apply *apply, TimestampTz before)
-{
-	MemoryContext batch_cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "makini keys", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = CurrentMemoryContext;
-	TargetRights  saved;
-	Portal		  portal;
-	List		 *keys;
-
-	SPI_connect();
-	rights_of_target(apply->target->owner, &saved);
-	MemoryContextSwitchTo(old);
-	portal = open_scope(apply, before);
-	rights_of_target_restore(&saved);
-	MemoryContextSwitchTo(batch_cxt);
-	while ((keys = fetch_keys(apply, portal)) != NIL)
-	{
-		(void) private_texts(apply->sync->sync_id,
-							 "INSERT INTO makini._missing (sync_id, key)"
-							 " SELECT $1, k::text[] FROM unnest($2) AS k WHERE NOT EXISTS"
-							 " (SELECT FROM makini._seen s WHERE s.sync_id = $1 AND s.key = " SEEN_KEY
-							 ")",
-							 keys, 0);
-		MemoryContextReset(batch_cxt);
-	}
-	SPI_cursor_close(portal);
-	SPI_finish();
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(batch_cxt);
-	(void) private_texts(apply->sync->sync_id, "DELETE FROM makini._seen WHERE sync_id = $1", NIL, 0);
-}
-
-/* ---------------------------------------------------------------------
  * After the last page
  * ---------------------------------------------------------------------
  */
 
-static bool
-delete_some(Apply *apply, TimestampTz before, int limit)
+/* Some of the keys that were noted as missing, which are noted no longer. */
+static List *
+take_missing(const Apply *apply, int limit)
 {
-	List *keys =
-		private_texts(apply->sync->sync_id,
-					  "DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
-					  " FROM makini._missing WHERE sync_id = $1 LIMIT $3)) RETURNING key::text",
-					  NIL, limit);
+	MakiniRights  saved;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			  types[] = {INT8OID, INT4OID};
+	Datum		  values[] = {Int64GetDatum(apply->sync->sync_id), Int32GetDatum(limit)};
+	List		 *keys;
 
-	delete_keys(apply, keys, before);
-	return list_length(keys) >= limit;
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args("DELETE FROM makini._missing WHERE ctid = ANY (ARRAY(SELECT ctid"
+						  " FROM makini._missing WHERE sync_id = $1 LIMIT $2)) RETURNING key::text",
+						  lengthof(types), types, values, NULL, false, 0);
+	keys = result_texts(caller);
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return keys;
 }
 
 /*
@@ -409,79 +300,20 @@ compare_delete(Apply *apply, bool by_seen, TimestampTz before, int limit)
 		multiset_delete(apply);
 	else if (by_seen && !apply->seen_judged && apply->sync->deletes != DELETES_IGNORED)
 	{
-		if (!apply->lost)
-			judge_seen(apply, before);
+		seen_judge(apply, before);
 		apply->seen_judged = true;
 		more = true;
 	}
 	else
-		more = delete_some(apply, before, limit);
+	{
+		List *keys = take_missing(apply, limit);
+
+		delete_keys(apply, keys, before);
+		more = list_length(keys) >= limit;
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 	return more;
-}
-
-/* ---------------------------------------------------------------------
- * For a check
- * ---------------------------------------------------------------------
- */
-
-/*
- * compare_seen
- *		See sync.h.
- */
-void
-compare_seen(Apply *apply, const Rows *rows)
-{
-	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
-
-	note_seen(apply, rows);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(apply->page_cxt);
-}
-
-/* The names of the key's columns, in the order of its texts. */
-static Datum
-key_names(const Target *target)
-{
-	List *names = NIL;
-
-	for (int i = 0; i < target->nsource; i++)
-		if (target->columns[i].key)
-			names = lappend(names, target->columns[i].name);
-	return texts_array(names);
-}
-
-/*
- * compare_unseen
- *		See sync.h.
- */
-void
-compare_unseen(Apply *apply, int64 check_id, TimestampTz before)
-{
-	MemoryContext old = MemoryContextSwitchTo(apply->page_cxt);
-	Oid			  types[] = {INT8OID, INT8OID, TEXTARRAYOID};
-	Datum		  values[3];
-	MakiniRights  saved;
-
-	if (!apply->lost)
-		judge_seen(apply, before);
-	values[0] = Int64GetDatum(apply->sync->sync_id);
-	values[1] = Int64GetDatum(check_id);
-	values[2] = key_names(apply->target);
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("WITH gone AS (DELETE FROM makini._missing WHERE sync_id = $1 RETURNING key),"
-						  " noted AS (INSERT INTO makini._sync_difference (check_id, key, kind)"
-						  " SELECT $2, jsonb_object($3, key), 'extra' FROM gone RETURNING 1)"
-						  " INSERT INTO makini._check_bucket (check_id, source_rows, target_rows,"
-						  " missing, extra, different) SELECT $2, 0, n, 0, n, 0"
-						  " FROM (SELECT count(*) AS n FROM noted) AS c WHERE n > 0",
-						  lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(apply->page_cxt);
 }
 
 /* ---------------------------------------------------------------------
@@ -519,7 +351,7 @@ find_orphans(Apply *apply, const Rows *rows, const PageRange *range, int parent,
 	sql_not_deleted(&sql, apply);
 	sql_not_in_page(&sql, target);
 	apply->parent = parent;
-	keys = select_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, before);
+	keys = compare_keys(apply, sql.data, PLAN_BY_RANGE, rows, range, before);
 	apply->parent = -1;
 	return keys;
 }

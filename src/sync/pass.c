@@ -116,6 +116,13 @@ is_whole(const Load *load)
 	return load->mode == RUN_FULL && load->columns == NIL;
 }
 
+/* Are the keys noted that were read, where pages cover no range? */
+static bool
+notes_keys(const Load *load)
+{
+	return load->mode == RUN_INITIAL ? load->columns == NIL : is_whole(load);
+}
+
 static Window *
 present_phase(Run *run)
 {
@@ -132,7 +139,7 @@ open_query(Run *run)
 	RemoteQuery *query;
 
 	/* What an earlier run noted of a pass that begins anew is void. */
-	if ((is_whole(run->load) || run->load->mode == RUN_VERIFY) && run->load->position == NULL)
+	if ((notes_keys(run->load) || run->load->mode == RUN_VERIFY) && run->load->position == NULL)
 		compare_forget(run->sync->sync_id);
 	if (run->load->mode == RUN_VERIFY && run->load->position == NULL)
 		verify_forget(run->load->check_id);
@@ -187,15 +194,22 @@ compare_page(Run *run, const Rows *rows)
 
 	if (run->load->mode == RUN_VERIFY)
 		verify_page(run, rows, has_range ? &range : NULL);
-	else if (is_whole(run->load))
-	{
-		run->by_seen = !has_range;
-		compare_note(run->apply, rows, has_range ? &range : NULL, run->load->started_at);
-	}
+	else if (is_whole(run->load) && has_range)
+		compare_note(run->apply, rows, &range, run->load->started_at);
 	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
 			 run->load->columns == NIL && present_phase(run)->kind != WINDOW_CHANGED)
 		compare_children(run->apply, rows, &range, run->source->parent_column_name,
 						 run->load->mode == RUN_INCREMENTAL ? DT_NOEND : run->load->started_at);
+}
+
+static void
+see_page(Run *run, Rows *rows)
+{
+	PageRange range;
+
+	run->by_seen = !run->conn->connector->range(run->reader, &range);
+	if (run->by_seen)
+		seen_page(run->apply, rows);
 }
 
 static void
@@ -226,6 +240,8 @@ take_page(Run *run)
 
 	/* What was there before is no news to rules; ends with the page's transaction. */
 	event_backfill = run->load->mode == RUN_INITIAL;
+	if (notes_keys(run->load))
+		see_page(run, rows);
 	if (run->load->mode != RUN_VERIFY)
 		apply_rows(run->apply, rows);
 	compare_page(run, rows);
@@ -280,6 +296,12 @@ delete_all_missing(Run *run)
 	do
 		run_step(run, delete_missing);
 	while (run->more);
+}
+
+static void
+forget_seen(Run *run)
+{
+	seen_forget(run->sync->sync_id);
 }
 
 static void
@@ -383,6 +405,6 @@ run_pass(Run *run)
 	run_step(run, judge_load);
 	if (is_whole(run->load))
 		delete_all_missing(run);
-	if (run->load->mode == RUN_VERIFY && run->by_seen)
-		run_step(run, verify_unseen);
+	if (run->by_seen)
+		run_step(run, run->load->mode == RUN_VERIFY ? verify_unseen : forget_seen);
 }

@@ -18,6 +18,7 @@
  *	rows.c				a page as Datums
  *	apply.c, bulk.c		rows into the target
  *	compare.c			what of the target a page does not have: deletes, verify
+ *	seen.c				... and which keys a pass has read
  *	reject.c			rows that could not be written
  *	drain.c, land.c, owed.c		feeds that consume what they hand out
  *	drift.c, schema_change.c	columns that come and go
@@ -394,9 +395,18 @@ extern void compare_children(Apply *apply, const Rows *rows, const PageRange *ra
 /*
  * compare_note
  *		Note which rows of the target, last written before a time, the page lacks
- *		of its range; range NULL: note the page's keys as seen.
+ *		of its range.
  */
 extern void compare_note(Apply *apply, const Rows *rows, const PageRange *range, TimestampTz before);
+
+/*
+ * seen_page
+ *		Of a pass whose pages cover no range: before a page is written, note its
+ *		keys as seen, and reject rows that are others than those of an earlier page
+ *		with the same key.
+ */
+extern void seen_page(Apply *apply, Rows *rows);
+extern void seen_forget(int64 sync_id);
 
 /*
  * compare_delete

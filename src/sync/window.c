@@ -310,6 +310,7 @@ source_query(const SyncSource *source, Filter *where)
 
 	query->sources = list_make1(source->table->source);
 	query->limit = -1;
+	query->keys_may_repeat = true;
 	foreach(lc, source->selected)
 		query_add_column(query, ((SelectedColumn *) lfirst(lc))->remote);
 	query->where =

@@ -100,6 +100,9 @@ foreach my $way (qw(bulk indexed joined))
 		is(write_rows($sync, items(n => 2500), %way), 'unchanged 2500', "$way: the same rows");
 		# A page or two of a catalogue may be tidied up meanwhile.
 		cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 20000, '... write nothing');
+		$before = sql("SELECT pg_current_wal_insert_lsn()");
+		is(write_rows($sync, items(n => 2500), %way), 'unchanged 2500', "$way: the same rows once more");
+		cmp_ok(sql("SELECT pg_current_wal_insert_lsn() - '$before'::pg_lsn"), '<', 2500, '... leave less than a byte a row in the log');
 	}
 	is(sql("SELECT count(*) FROM dst.$way WHERE xmax::text <> '0'"), 0, '... and lock no row');
 	is(write_rows($sync, items(n => 2500, name => q{CASE WHEN g = 7 THEN 'new' ELSE CASE WHEN g % 2 = 0 THEN 'a' ELSE 'b' END END}), %way),
@@ -296,6 +299,29 @@ SKIP:
 		is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 2, '... holds what comes behind it');
 		sql("DELETE FROM makini._missing");
 	}
+}
+
+# ---- keys that come again on a later page ----
+foreach my $way (qw(indexed joined))
+{
+	my %way = $way eq 'joined' ? (argument => 'joined') : ();
+	my $again = sub {
+		my (%more) = @_;
+		my ($first, $second) = map { $_ =~ s/ORDER BY 1$//r } items(n => 6), items(n => 3, where => 'g < 3', %more);
+		return "SELECT * FROM (SELECT * FROM ($first) a UNION ALL SELECT * FROM ($second) b) u";
+	};
+
+	sql("CREATE TABLE dst.again_$way (id bigint PRIMARY KEY, $columns)");
+	my $sync = new_sync('src.item', "dst.again_$way", 'id');
+	is(write_rows($sync, $again->(), what => 'pass', page => 6, %way), 'inserted 6 unchanged 2', "$way: rows that come again as they were");
+	sql('DELETE FROM makini._seen');
+	is(write_rows($sync, $again->(name => q{'other'}), what => 'pass', page => 6, %way), 'unchanged 6 rejected 2', '... as others');
+	is(sql("SELECT string_agg(name, ',' ORDER BY id) FROM dst.again_$way"), 'b,a,b,a,b,a', '... the first stay');
+	like(reasons($sync), qr/^1 another row of an earlier page has the same key.*\|2 /, '... and the others are told');
+	sql('DELETE FROM makini._seen; UPDATE makini._rejected_row SET run_id = 4711');
+	is(write_rows($sync, $again->(name => q{'newer'}, later => '1 hour'), what => 'pass', page => 6, %way), 'updated 2 unchanged 6', '... in a newer version, which is written');
+	is(sql("SELECT string_agg(name, ',' ORDER BY id) FROM dst.again_$way"), 'newer,newer,b,a,b,a', '... as it should');
+	sql('DELETE FROM makini._seen');
 }
 
 # ---- tenants ----

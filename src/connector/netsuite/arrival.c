@@ -285,7 +285,7 @@ check_advance(Reader *reader, Lane *lane)
 
 /*
  * Rows that share a position may go on in the next page; leave the last of
- * them to it.
+ * them to it.  Where no two should, that shows those that do.
  */
 static void
 hold_back_tail(Reader *reader)
@@ -293,6 +293,8 @@ hold_back_tail(Reader *reader)
 	int n = reader->page.nrows;
 	int keep = n - 1;
 
+	if (reader->unique && keep == 0)
+		return;
 	while (keep > 0 && same_position(reader, keep - 1, n - 1))
 		keep--;
 	if (keep == 0)
@@ -365,7 +367,7 @@ advance_lane(Reader *reader, Lane *lane, bool more)
 	if (more && reader->page.nrows == 0)
 		raise_broken(reader, "a page is empty while the result goes on.");
 	cut = cut_at_high(reader, lane);
-	if (more && !cut && !reader->unique)
+	if (more && !cut && (!reader->unique || reader->doubtful))
 		hold_back_tail(reader);
 	lane->remaining =
 		reader->page.total_results < 0 ? -1 : reader->page.total_results - reader->page.nrows;

@@ -93,6 +93,28 @@ add_key(Reader *reader, int index)
 	return whole;
 }
 
+/* Are these the columns that identify a row in every account? */
+static bool
+key_is_known(const Source *source)
+{
+	StringInfoData names;
+	ListCell	  *lc;
+
+	if (source->catalogue == NULL || source->catalogue->key == NULL)
+		return false;
+	initStringInfo(&names);
+	foreach(lc, source->key)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "", ((SourceColumn *) lfirst(lc))->name);
+	return pg_strcasecmp(names.data, source->catalogue->key) == 0;
+}
+
+static bool
+keys_are_known(const RemoteQuery *query)
+{
+	return key_is_known(linitial(query->sources)) &&
+		(query->join == QUERY_NO_JOIN || query->joined_once || key_is_known(lsecond(query->sources)));
+}
+
 static void
 choose_order(Reader *reader)
 {
@@ -114,6 +136,9 @@ choose_order(Reader *reader)
 		reader->unique = add_key(reader, 0);
 		if (query->join != QUERY_NO_JOIN && !query->joined_once)
 			reader->unique = add_key(reader, 1) && reader->unique;
+		reader->doubtful = reader->unique && !keys_are_known(query);
+		if (reader->doubtful && query->keys_may_repeat)
+			reader->unique = false;
 	}
 	foreach(lc, reader->order)
 	{

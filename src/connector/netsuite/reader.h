@@ -49,6 +49,7 @@ struct Reader
 	List		 *order;		/* of QueryOrder *: what the text is ordered by */
 	int			 *order_column; /* where each of them is among the columns */
 	bool		  unique;		/* no two rows share a position */
+	bool		  doubtful;		/* ... says somebody who may be wrong */
 	bool		  numbered;		/* the order begins with a rising integer that is never null */
 	bool		  parallel;		/* may be cut into ranges of that integer */
 	int			  ahead;		/* requests to have in flight while a page is worked on */
