@@ -44,6 +44,7 @@ add_phase(Window *phases, int *n, WindowKind kind, TimestampTz from, TimestampTz
 	phases[*n].kind = kind;
 	phases[*n].from = from;
 	phases[*n].upto = upto;
+	phases[*n].history = 0;
 	(*n)++;
 }
 
@@ -97,6 +98,7 @@ list_phases(const Run *run, Window *phases)
 	if (source->cursor != NULL)
 	{
 		add_phase(phases, &n, WINDOW_CHANGED, run->changes_from, 0);
+		phases[n - 1].history = run->sync->history_from;
 		if (source->parent == NULL && source->cursor->nullable &&
 			run->sync->swept_at + SWEEP_EVERY < load->started_at)
 			add_phase(phases, &n, WINDOW_WITHOUT_CURSOR, 0, 0);

@@ -227,7 +227,8 @@ typedef struct Window
 {
 	WindowKind	kind;
 	TimestampTz from;
-	TimestampTz upto; /* not itself */
+	TimestampTz upto;	 /* not itself */
+	TimestampTz history; /* changes of rows whose parent is older are no news; 0: all are */
 } Window;
 
 

@@ -7,7 +7,7 @@
  * A window has a lower bound only: rows are read in the order of their key, and
  * what changes meanwhile gets a newer cursor, which the next window begins
  * before.  Rows without a cursor value belong to every history.  Rows that
- * follow a parent are in a window when their parent is.
+ * follow a parent are in a window when their parent is, however new they are.
  *
  *-------------------------------------------------------------------------
  */
@@ -351,6 +351,13 @@ window_query(const SyncSource *source, const Window *window)
 			break;
 		case WINDOW_CHANGED:
 			part = between(0, source->cursor, window);
+			if (source->parent != NULL && window->history != 0)
+			{
+				Window all = {WINDOW_HISTORY, window->history};
+
+				part = filter_both(FILTER_AND, part, history(source, &all));
+				join_parent(query, source);
+			}
 			break;
 		case WINDOW_PARENT_CHANGED:
 			part = between(1, source->parent_cursor, window);

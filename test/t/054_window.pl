@@ -34,6 +34,15 @@ my $from = sql("SELECT history_from FROM makini.sync WHERE sync_id = $id");
 sql("CALL makini.run_sync($id)");
 is(sql('SELECT count(*) FROM wh.transaction'), at_source("lastmodifieddate >= '$from' OR lastmodifieddate IS NULL"), 'all of the window and nothing before it');
 is(sql('SELECT count(*) FROM wh.transaction WHERE lastmodifieddate IS NULL'), 5, 'rows without a time of change are in every window');
+$sim->sql("UPDATE netsuite.transaction SET tranid = 'timeless' WHERE lastmodifieddate IS NULL");
+sql("CALL makini.run_sync($id)");
+is(sql("SELECT count(*) FROM wh.transaction WHERE tranid = 'timeless'"), 0, '... but no change of theirs is seen');
+sql("UPDATE makini._sync SET swept_at = swept_at - interval '25 hours'");
+sql("CALL makini.run_sync($id)");
+is(sql("SELECT count(*) FROM wh.transaction WHERE tranid = 'timeless'"), 5, '... until they are looked for, once a day');
+$sim->forget;
+sql("CALL makini.run_sync($id)");
+is(scalar(grep { $_->{q} =~ /IS NULL/ } reads('transaction')), 0, '... and no more often');
 $sim->forget;
 sql(qq{SELECT makini.alter_sync($id, '{"initial_window": "60 days"}')});
 my $wider = sql("SELECT history_from FROM makini.sync WHERE sync_id = $id");
@@ -63,13 +72,20 @@ is(sql('SELECT count(*) FROM wh.some'), at_source("type = 'SalesOrd' AND memo IS
 is(sql(q{SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'wh.some'::regclass AND attnum > 0}),
 	'id,type,memo,lastmodifieddate,_synced_at,_deleted_at,_extra', 'and columns which columns, with the time of change');
 
+# ---- what is a good window is known ----
+
+sql("SELECT makini.create_sync('erp.$_', 'auto.$_', schedule => NULL)") foreach qw(transaction transactionline item itemvendor);
+is(sql(q{SELECT string_agg(source || ' ' || coalesce((created_at - history_from)::text, 'all'), ', ' ORDER BY source) FROM makini._sync WHERE target LIKE 'auto.%'}),
+	'erp.item all, erp.itemvendor all, erp.transaction 90 days, erp.transactionline 90 days', 'auto is 90 days of documents and their lines, and all of everything else');
+
 # ---- newest first ----
 
 $sim->forget;
 my $all = sql("SELECT makini.create_sync('erp.transaction', 'wh.everything', schedule => NULL, initial_window => 'all', columns => '{id,lastmodifieddate}')");
-$sim->set(latency_ms => 10);
+# No query can reach more than so many rows, of all that there are.
+$sim->set(latency_ms => 10, row_cap => 1500);
 sql("CALL makini.run_sync($all)");
-$sim->set(latency_ms => 0);
+$sim->set(latency_ms => 0, row_cap => 100_000);
 is(sql('SELECT count(*) FROM wh.everything'), at_source('true'), 'all of it');
 is(sql("SELECT bool_and(newer) FROM (SELECT first_value(lastmodifieddate) OVER (ORDER BY ctid) > now() - interval '8 days' AS newer FROM wh.everything LIMIT 1) x"), 't', 'the newest come first');
 is(sql("SELECT percent FROM makini.sync_progress WHERE sync_id = $all"), '', 'there is no progress of what has ended');
@@ -81,6 +97,19 @@ $from = sql("SELECT history_from FROM makini.sync WHERE sync_id = $lines");
 sql("CALL makini.run_sync($lines)");
 my ($expected) = $sim->sql("SELECT count(*) FROM netsuite.transactionline l JOIN netsuite.transaction t ON t.id = l.transaction WHERE t.lastmodifieddate >= '$from' OR t.lastmodifieddate IS NULL");
 is(sql('SELECT count(*) FROM wh.line'), $expected->[0], 'lines are in the window when their headers are');
+my ($old) = map { $_->[0] } $sim->sql("SELECT min(l.transaction) FROM netsuite.transactionline l JOIN netsuite.transaction t ON t.id = l.transaction WHERE t.lastmodifieddate < '$from'");
+$sim->sql("UPDATE netsuite.transactionline SET linelastmodifieddate = now(), memo = 'newer than its header' WHERE transaction = $old");
+sql("CALL makini.run_sync($lines)");
+is(sql('SELECT count(*) FROM wh.line'), $expected->[0], 'a line that is newer than its header is no part of the history either');
+sql("CALL makini.run_sync($lines, 'full')");
+is(sql("SELECT rows_deleted FROM makini.sync_run WHERE sync_id = $lines ORDER BY run_id DESC LIMIT 1"), 0, '... so that no full pass has to delete it');
+$sim->sql("UPDATE netsuite.transactionline SET linelastmodifieddate = now(), memo = 'changed alone' WHERE transaction = (SELECT max(id) FROM netsuite.transaction WHERE lastmodifieddate > '$from'::timestamptz + interval '1 day' AND lastmodifieddate < now() - interval '1 day')");
+sql("CALL makini.run_sync($lines)");
+isnt(sql("SELECT count(*) FROM wh.line WHERE memo = 'changed alone'"), 0, 'a line that changes without its header is read, where that is');
+$sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() WHERE id = $old");
+sql("CALL makini.run_sync($lines)");
+my ($come) = $sim->sql("SELECT count(*) FROM netsuite.transactionline WHERE transaction = $old");
+is(sql("SELECT count(*) FROM wh.line WHERE transaction = $old"), $come->[0], 'and the lines of an old document come when it changes');
 my $header = sql('SELECT transaction FROM wh.line GROUP BY 1 HAVING count(*) > 2 ORDER BY 1 DESC LIMIT 1');
 $sim->sql("DELETE FROM netsuite.transactionline WHERE transaction = $header AND id = (SELECT max(id) FROM netsuite.transactionline WHERE transaction = $header)");
 $sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() WHERE id = $header");
