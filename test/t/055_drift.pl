@@ -48,12 +48,13 @@ sub differing
 my $item = create_sync('item');
 my $watcher = Hostile::Session->new($node);
 my $session = Hostile::Session->new($node);
-my $fault = $sim->arm(kind => 'delay', ms => 3000, after => 8, count => 1, path => 'suiteql$');
+my $fault = $sim->arm(kind => 'delay', ms => 5200, after => 8, count => 1, path => 'suiteql$');
 $session->send("CALL makini.run_sync($item)");
 until_true('a page that is late', sub { return grep { $_->{id} == $fault->{id} && $_->{struck} } $sim->faults; });
 $sim->hide('item', 'displayname', 'unknown');
 my (undef, $err) = $session->result;
 unlike($err, qr/ERROR/, 'a load whose column goes meanwhile ends well');
+like($err, qr/NOTICE:.*sync $item of erp\.item: \d+ of \d+ rows.*rows\/s/, 'who waits for it is told how far it is');
 is(sql("SELECT status FROM makini.sync_run WHERE sync_id = $item AND mode = 'initial'"), 'completed', 'it is complete');
 is(sql("SELECT left_out FROM makini._sync WHERE sync_id = $item"), '{displayname}', 'the column is left out');
 is(told(), 'removed displayname', 'and told of once');
