@@ -123,6 +123,21 @@ private_uuid(uint64 row, int column, pg_uuid_t *id)
 }
 
 ArrayType *
+strings_to_array(const char *const *strings, int n)
+{
+	Datum *elems = palloc(sizeof(Datum) * Max(1, n));
+	bool  *nulls = palloc(sizeof(bool) * Max(1, n));
+	int	   lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = strings[i] == NULL;
+		elems[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(strings[i]);
+	}
+	return construct_md_array(elems, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+ArrayType *
 texts_to_array(List *texts)
 {
 	Datum	 *elems = palloc(sizeof(Datum) * Max(1, list_length(texts)));

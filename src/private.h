@@ -47,6 +47,9 @@ extern bool	 private_bool(uint64 row, int column);				  /* NULL is not true */
 extern bool	 private_uuid(uint64 row, int column, pg_uuid_t *id); /* false for NULL */
 extern Datum private_value(uint64 row, int column, bool *isnull);
 
+/* An array of type text of strings, NULL for NULL. */
+extern ArrayType *strings_to_array(const char *const *strings, int n);
+
 /* An array of type text of a List of char *, and the other way round. */
 extern ArrayType *texts_to_array(List *texts);
 extern List		 *array_to_texts(ArrayType *array);

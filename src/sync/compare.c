@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "fdw/filter_text.h"
+#include "private.h"
 #include "sync/compare.h"
 
 /* ---------------------------------------------------------------------
@@ -317,22 +318,6 @@ sql_not_in_page(StringInfo sql, const Target *target)
  * ---------------------------------------------------------------------
  */
 
-static Datum
-bounds_array(const char **bounds, int n)
-{
-	Datum *elems = palloc(sizeof(Datum) * Max(1, n));
-	bool  *nulls = palloc(sizeof(bool) * Max(1, n));
-	int	   lower = 1;
-
-	for (int i = 0; i < n; i++)
-	{
-		nulls[i] = bounds[i] == NULL;
-		elems[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(bounds[i]);
-	}
-	return PointerGetDatum(
-		construct_md_array(elems, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 static const Oid more_types[COMPARE_NMORE] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID,
 											  TEXTARRAYOID};
 
@@ -352,8 +337,9 @@ compare_values(Apply *apply, const Rows *rows, const PageRange *range, Timestamp
 		(*nulls)[COMPARE_LOW(target) - 1] = (*nulls)[COMPARE_HIGH(target) - 1] = 'n';
 	else
 	{
-		values[COMPARE_LOW(target) - 1] = bounds_array(range->low, range->nlow);
-		values[COMPARE_HIGH(target) - 1] = bounds_array(range->high, range->nhigh);
+		values[COMPARE_LOW(target) - 1] = PointerGetDatum(strings_to_array(range->low, range->nlow));
+		values[COMPARE_HIGH(target) - 1] =
+			PointerGetDatum(strings_to_array(range->high, range->nhigh));
 	}
 	return values;
 }

@@ -52,6 +52,7 @@ typedef struct Chunk
 	Drain			*drain;
 	MemoryContext	 cxt;
 	int64			 after;	  /* only keys whose hash is above this */
+	bool			 some;	  /* there is something to be sent */
 	bool			 blocked; /* some may have to wait for others of their key */
 	int64			 answer;  /* only those of this answer, 0: all */
 	int				 n;
@@ -82,22 +83,6 @@ hash_of_key(char **key, int n)
 	return (int64) hash;
 }
 
-static Datum
-key_array(char **key, int n)
-{
-	Datum *values = palloc(sizeof(Datum) * n);
-	bool  *nulls = palloc(sizeof(bool) * n);
-	int	   lower = 1;
-
-	for (int i = 0; i < n; i++)
-	{
-		nulls[i] = key[i] == NULL;
-		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(key[i]);
-	}
-	return PointerGetDatum(
-		construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 /* Rows that could not be written go back as errors where the drain says so. */
 static bool
 is_refused(const Drain *drain, const OwedRow *row)
@@ -113,7 +98,7 @@ key_text(char **key, int n)
 
 	if (output.fn_oid == InvalidOid)
 		fmgr_info_cxt(F_ARRAY_OUT, &output, TopMemoryContext);
-	return OutputFunctionCall(&output, key_array(key, n));
+	return OutputFunctionCall(&output, PointerGetDatum(strings_to_array((const char *const *) key, n)));
 }
 
 void
@@ -162,15 +147,23 @@ owed_insert(const Drain *drain, const OwedRow *rows, int n)
  * ---------------------------------------------------------------------
  */
 
-/* May acknowledgements have to wait for others, or be taken care of by others? */
+/*
+ * Is there anything to send?  And may acknowledgements have to wait for others,
+ * or be taken care of by others?
+ */
 static void
-look_for_blocks(void *arg)
+look_for_owed(void *arg)
 {
 	Chunk		*chunk = arg;
 	MakiniRights saved;
 	Oid			 types[1] = {INT8OID};
 	Datum		 values[1] = {Int64GetDatum(chunk->drain->sync->sync_id)};
 
+	chunk->some =
+		about_id("SELECT FROM makini._owed WHERE sync_id = $1 AND accepted IS NOT NULL LIMIT 1",
+				 chunk->drain->sync->sync_id) > 0;
+	if (!chunk->some)
+		return;
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	SPI_execute_with_args("SELECT FROM makini._owed WHERE sync_id = $1 OFFSET " MANY, 1, types,
@@ -215,6 +208,18 @@ take_row(Chunk *chunk, uint64 row)
 }
 
 /*
+ * From the reading of a chunk until it is known what became of it nobody may
+ * take back what it says.
+ */
+static void
+note_acknowledging(const Chunk *chunk, bool on_its_way)
+{
+	(void) about_id(on_its_way ? "UPDATE makini._sync SET acknowledging = true WHERE sync_id = $1" :
+								 "UPDATE makini._sync SET acknowledging = false WHERE sync_id = $1",
+					chunk->drain->sync->sync_id);
+}
+
+/*
  * All rows of a key say the same to the other side: it is refused where one of
  * them is.  The last key's rows all come along.
  */
@@ -230,6 +235,7 @@ read_chunk(void *arg)
 	values[1] = Int64GetDatum(chunk->after);
 	values[2] = BoolGetDatum(chunk->blocked);
 	values[3] = Int64GetDatum(chunk->answer);
+	note_acknowledging(chunk, true);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -253,6 +259,8 @@ read_chunk(void *arg)
 	PopActiveSnapshot();
 	SPI_finish();
 	makini_rights_restore(&saved);
+	if (chunk->n == 0)
+		note_acknowledging(chunk, false);
 }
 
 /* ---------------------------------------------------------------------
@@ -427,6 +435,8 @@ strike_off(void *arg)
 	}
 	if (chunk->error != NULL)
 		note_error(chunk, ids_datum(chunk, was_left, &n), chunk->error->message);
+	else
+		note_acknowledging(chunk, false);
 	account_save(chunk->drain->run->run_id, chunk->drain->run->load, &chunk->drain->run->counters,
 				 &chunk->drain->run->usage);
 }
@@ -462,16 +472,16 @@ owed_send(Drain *drain, int64 answer_id)
 	progress_phase(PHASE_ACKNOWLEDGING);
 	chunk.cxt = AllocSetContextCreate(CurrentMemoryContext, "makini acknowledgements",
 									  ALLOCSET_DEFAULT_SIZES);
-	error = run_attempt(look_for_blocks, &chunk);
+	error = run_attempt(look_for_owed, &chunk);
 	run_commit();
-	do
+	while (error == NULL && chunk.some)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(chunk.cxt);
 		chunk.n = 0;
-		if (error == NULL)
-			error = send_some(&chunk);
-	} while (error == NULL && chunk.n > 0);
+		error = send_some(&chunk);
+		chunk.some = chunk.n > 0;
+	}
 	MemoryContextDelete(chunk.cxt);
 	return error;
 }
@@ -482,10 +492,28 @@ owed_send(Drain *drain, int64 answer_id)
  */
 
 /*
- * The rows of the list that nobody has decided about get an answer; those that
- * have this answer keep it.  Another one is too late: the first may be on its
- * way, or have arrived where nobody heard that it did, and there it is final.
- * Rows of an answer that broke off are sent only when somebody says so.
+ * May other answers be on their way to the other side, where they are final?
+ * Until this transaction ends none is sent then.
+ */
+static bool
+is_too_late(int64 sync_id, Datum row_ids, bool accepted)
+{
+	Oid	  types[] = {INT8OID, INT8ARRAYOID, BOOLOID};
+	Datum values[] = {Int64GetDatum(sync_id), row_ids, BoolGetDatum(accepted)};
+
+	if (private_execute("SELECT FROM makini._owed WHERE sync_id = $1 AND row_id = ANY ($2)"
+						" AND accepted = NOT $3 LIMIT 1",
+						lengthof(types), types, values, NULL) == 0)
+		return true;
+	return private_number("SELECT acknowledging::int::bigint FROM makini._sync WHERE sync_id = $1"
+						  " FOR NO KEY UPDATE",
+						  1, types, values, NULL, 0) != 0;
+}
+
+/*
+ * The rows of the list get an answer, those that have another one only where
+ * that can't have been sent.  Rows of an answer that broke off are sent only
+ * when somebody says so.
  */
 static Datum
 decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
@@ -493,8 +521,9 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 	MakiniRights  saved;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
-	Oid			  types[4] = {INT8OID, INT8ARRAYOID, BOOLOID, TEXTOID};
-	Datum		  values[4] = {Int64GetDatum(sync_id), row_ids, BoolGetDatum(accepted), message};
+	Oid			  types[] = {INT8OID, INT8ARRAYOID, BOOLOID, TEXTOID, BOOLOID};
+	Datum		  values[] = {Int64GetDatum(sync_id), row_ids, BoolGetDatum(accepted), message,
+							  BoolGetDatum(is_too_late(sync_id, row_ids, accepted))};
 	Datum		  ids = (Datum) 0;
 	bool		  isnull;
 
@@ -504,10 +533,10 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 						  "  message = CASE WHEN o.accepted = $3 AND o.decided THEN o.message ELSE $4 END,"
 						  "  last_error = NULL FROM makini._drain_answer AS a"
 						  "  WHERE o.sync_id = $1 AND o.row_id = ANY ($2) AND a.answer_id = o.answer_id"
-						  "  AND (o.accepted IS NULL OR o.accepted = $3"
+						  "  AND (o.accepted IS NULL OR o.accepted = $3 OR NOT $5"
 						  "   OR (NOT o.decided AND a.torn_at IS NOT NULL)) RETURNING o.row_id)"
 						  " SELECT count(*), array_agg(row_id) FROM decided",
-						  4, types, values, NULL, false, 0);
+						  lengthof(types), types, values, NULL, false, 0);
 	*n = private_int64(0, 1, 0);
 	if (*n > 0)
 	{
@@ -522,7 +551,7 @@ decide(int64 sync_id, Datum row_ids, bool accepted, Datum message, int64 *n)
 	return ids;
 }
 
-/* How many of the rows another answer was given for. */
+/* What keeps another answer than the one that was asked for. */
 static void
 warn_of_decided(int64 sync_id, Datum row_ids, bool accepted)
 {
@@ -537,8 +566,8 @@ warn_of_decided(int64 sync_id, Datum row_ids, bool accepted)
 				(errmsg_plural("%llu row was decided about otherwise before",
 							   "%llu rows were decided about otherwise before", n,
 							   (unsigned long long) n),
-				 errdetail(
-					 "The first decision stands: it may have reached the other side, where it is final.")));
+				 errdetail("That may have reached the other side, where it is final."),
+				 errhint("When the drain has run, makini.owed_acknowledgement says what is still open.")));
 }
 
 static void

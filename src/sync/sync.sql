@@ -38,6 +38,8 @@ CREATE TABLE makini._sync (
 	full_due_at timestamptz,
 	-- rows without a cursor were last looked for
 	swept_at timestamptz,
+	-- of a drain: acknowledgements are on their way, or nobody knows whether they arrived
+	acknowledging boolean NOT NULL DEFAULT false,
 	next_run_at timestamptz,
 	last_success_at timestamptz,
 	consecutive_failures int NOT NULL DEFAULT 0,
