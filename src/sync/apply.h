@@ -84,6 +84,7 @@ struct Apply
 	bool		  initial_filter_fits; /* the target has all columns that it speaks of */
 	int			  parent;			   /* column that goes along with keys, or -1 */
 	TimestampTz	  delete_before;	   /* rows written since are left alone */
+	bool		  delete_unwritten;	   /* ... and not those that no sync ever wrote */
 	bool		  lost;				   /* not all that was read could be noted as seen */
 	bool		  seen_judged;		   /* what was not noted as seen is noted as missing */
 };
@@ -111,6 +112,8 @@ typedef void (*RowWork)(Apply *apply, const RowSet *set, Written *written);
 
 /* Do that with all rows it can be done with; the others are rejected. */
 extern void rows_write(Apply *apply, RowSet *set, RowWork work);
+/* Delete the rows of these keys that were last written before a time, or never by a sync. */
+extern void rows_delete(Apply *apply, const Rows *rows, TimestampTz before, bool unwritten);
 /* Between the two: the target's rights, SPI, and the caller's memory. */
 extern void	 owner_begin(Apply *apply, TargetRights *saved);
 extern void	 owner_end(const TargetRights *saved);
@@ -138,7 +141,7 @@ extern Datum *page_key_values(Apply *apply, const RowSet *set, int nmore, char *
 extern void	 sql_page(StringInfo sql, const Target *target);
 extern void	 sql_key_page(StringInfo sql, const Target *target);
 extern void	 sql_key_join(StringInfo sql, const Target *target, KeyPattern pattern);
-extern void	 sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern);
+extern void	 sql_key_match(StringInfo sql, const Target *target, KeyPattern pattern);
 extern void	 sql_changed(StringInfo sql, const Target *target, bool excluded);
 extern void	 sql_data_changed(StringInfo sql, const Target *target);
 extern void	 sql_constants(StringInfo sql, const Target *target);

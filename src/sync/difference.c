@@ -104,8 +104,7 @@ missing_sql(const Apply *apply, KeyPattern pattern)
 	appendStringInfoString(&sql, " FROM ");
 	sql_key_page(&sql, apply->target);
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ", apply->target->name);
-	sql_key_join(&sql, apply->target, pattern);
-	sql_key_any(&sql, apply->target, pattern);
+	sql_key_match(&sql, apply->target, pattern);
 	sql_not_deleted(&sql, apply);
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
@@ -133,8 +132,7 @@ different_sql(const Apply *apply, KeyPattern pattern)
 	appendStringInfoString(&sql, "]::pg_catalog.name[], NULL)::pg_catalog.text FROM ");
 	sql_page(&sql, target);
 	appendStringInfo(&sql, " JOIN %s AS t ON ", target->name);
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
 	appendStringInfoString(&sql, " WHERE ");
 	sql_data_changed(&sql, target);

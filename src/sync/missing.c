@@ -223,10 +223,12 @@ delete_pattern(Apply *apply, const RowSet *set, KeyPattern pattern, Written *wri
 	sql_delete(&sql, apply);
 	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
 	sql_key_page(&sql, target);
-	appendStringInfo(&sql, " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ",
+	appendStringInfo(&sql,
+					 apply->delete_unwritten ?
+						 " WHERE (t._synced_at OPERATOR(pg_catalog.<) $%d) IS NOT FALSE AND " :
+						 " WHERE t._synced_at OPERATOR(pg_catalog.<) $%d AND ",
 					 PAGE_NARGS(target) + 1);
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	sql_not_deleted(&sql, apply);
 	values[PAGE_NARGS(target)] = TimestampTzGetDatum(apply->delete_before);
 	statement_execute(apply, statement_get(apply, sql.data, PLAN_BY_KEY, 1, more), values, nulls);
@@ -246,18 +248,30 @@ delete_rows(Apply *apply, const RowSet *set, Written *written)
 		delete_pattern(apply, &same, pattern, written);
 }
 
+/*
+ * rows_delete
+ *		See apply.h.
+ */
+void
+rows_delete(Apply *apply, const Rows *rows, TimestampTz before, bool unwritten)
+{
+	RowSet set;
+
+	if (rows->n == 0 || apply->sync->deletes == DELETES_IGNORED)
+		return;
+	rowset_whole(rows, &set);
+	apply->delete_before = before;
+	apply->delete_unwritten = unwritten;
+	rows_write(apply, &set, delete_rows);
+}
+
 static void
 delete_keys(Apply *apply, List *keys, TimestampTz before)
 {
-	Rows   rows = {0};
-	RowSet set;
+	Rows rows = {0};
 
-	if (keys == NIL || apply->sync->deletes == DELETES_IGNORED)
-		return;
 	rows_of_keys(apply->target, keys, &rows);
-	rowset_whole(&rows, &set);
-	apply->delete_before = before;
-	rows_write(apply, &set, delete_rows);
+	rows_delete(apply, &rows, before, false);
 }
 
 /* ---------------------------------------------------------------------

@@ -282,61 +282,6 @@ rows_not_found(Refetch *refetch)
 	return rows;
 }
 
-static char *
-delete_sql(const Apply *apply, KeyPattern pattern)
-{
-	const Target  *target = apply->target;
-	StringInfoData sql;
-
-	/* A row that has come since the source was asked is there. */
-	initStringInfo(&sql);
-	sql_delete(&sql, apply);
-	appendStringInfoString(&sql, apply->sync->deletes == DELETES_SOFT ? " FROM " : " USING ");
-	sql_page(&sql, target);
-	appendStringInfoString(&sql, " WHERE ");
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
-	sql_not_deleted(&sql, apply);
-	appendStringInfo(&sql, " AND (t._synced_at OPERATOR(pg_catalog.<) $%d) IS NOT FALSE",
-					 PAGE_NARGS(target) + 1);
-	return sql.data;
-}
-
-/* Delete the rows of the target that have one of these keys. */
-static void
-delete_rows(Apply *apply, const RowSet *set, Written *written)
-{
-	Oid		   more[] = {TIMESTAMPTZOID};
-	RowSet	   rest = {.rows = set->rows, .n = set->n};
-	RowSet	   same;
-	KeyPattern pattern;
-
-	rest.at = palloc(sizeof(int) * Max(1, set->n));
-	memcpy(rest.at, set->at, sizeof(int) * set->n);
-	while (next_pattern(apply->target, &rest, &same, &pattern))
-	{
-		char	  *nulls;
-		Datum	  *values = page_values(apply, &same, 1, &nulls);
-		Statement *statement = statement_get(apply, delete_sql(apply, pattern), PLAN_BY_KEY, 1, more);
-
-		values[PAGE_NARGS(apply->target)] = TimestampTzGetDatum(apply->delete_before);
-		statement_execute(apply, statement, values, nulls);
-		written->deleted += SPI_processed;
-	}
-}
-
-static void
-delete_all(Apply *apply, const Rows *rows, TimestampTz asked_at)
-{
-	RowSet set;
-
-	if (rows->n == 0 || apply->sync->deletes == DELETES_IGNORED)
-		return;
-	rowset_whole(rows, &set);
-	apply->delete_before = asked_at;
-	rows_write(apply, &set, delete_rows);
-}
-
 static void
 write_all(Refetch *refetch, bool deletes, Counters *counters)
 {
@@ -357,7 +302,7 @@ write_all(Refetch *refetch, bool deletes, Counters *counters)
 		apply_rows(apply, rows);
 	}
 	if (deletes && refetch->sure)
-		delete_all(apply, rows_not_found(refetch), refetch->asked_at);
+		rows_delete(apply, rows_not_found(refetch), refetch->asked_at, true);
 }
 
 List *

@@ -93,8 +93,7 @@ other_row_sql(const Target *target, KeyPattern pattern)
 	appendStringInfo(&sql, "SELECT FROM %s AS t, ", target->name);
 	sql_page(&sql, target);
 	appendStringInfoString(&sql, " WHERE ");
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	appendStringInfoString(&sql, " AND ");
 	sql_data_changed(&sql, target);
 	if (target->cursor >= 0 && !target->ambiguous)

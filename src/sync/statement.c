@@ -184,11 +184,8 @@ sql_key_join(StringInfo sql, const Target *target, KeyPattern pattern)
 	}
 }
 
-/*
- * sql_key_any
- *		" AND t.a = ANY (...)": so that of a foreign table only these rows come.
- */
-void
+/* " AND t.a = ANY (...)": so that of a foreign table only these rows come. */
+static void
 sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern)
 {
 	if (!target->foreign_parts)
@@ -205,6 +202,17 @@ sql_key_any(StringInfo sql, const Target *target, KeyPattern pattern)
 						 sql_equality(column->type), i + 1, type ? "::" : "",
 						 type ? psprintf("%s[]", type) : "");
 	}
+}
+
+/*
+ * sql_key_match
+ *		The same key, in a query of the target.
+ */
+void
+sql_key_match(StringInfo sql, const Target *target, KeyPattern pattern)
+{
+	sql_key_join(sql, target, pattern);
+	sql_key_any(sql, target, pattern);
 }
 
 /* " AND t.tenant_id = 17": rows of this sync. */
@@ -401,8 +409,7 @@ count_sql(const Target *target, KeyPattern pattern)
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
 	sql_key_page(&sql, target);
 	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE ", target->name);
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -418,8 +425,7 @@ update_sql(const Target *target, KeyPattern pattern)
 	appendStringInfoString(&sql, " FROM ");
 	sql_page(&sql, target);
 	appendStringInfoString(&sql, " WHERE ");
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	appendStringInfoString(&sql, " AND ");
 	sql_changed(&sql, target, false);
 	return sql.data;
@@ -433,8 +439,7 @@ insert_sql(const Target *target, KeyPattern pattern)
 	initStringInfo(&sql);
 	sql_insert(&sql, target);
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE ", target->name);
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -472,8 +477,7 @@ move_sql(const Target *target, KeyPattern pattern)
 	appendStringInfo(&sql, "WITH w (%s) AS (DELETE FROM %s AS t USING ", columns.data, target->name);
 	sql_page(&sql, target);
 	appendStringInfoString(&sql, " WHERE ");
-	sql_key_join(&sql, target, pattern);
-	sql_key_any(&sql, target, pattern);
+	sql_key_match(&sql, target, pattern);
 	appendStringInfoString(&sql, " AND (false");
 	foreach(lc, target->partition_columns)
 		for (int i = 0; i < target->nsource; i++)
