@@ -256,6 +256,8 @@ SELECT count(*) FROM makini.problem WHERE object ~ '^sync 4001 ';
 CALL makini.run_sync(4001);
 \set VERBOSITY default
 SELECT state, consecutive_failures FROM makini.sync WHERE sync_id = 4001;
+SELECT type, data->>'status' AS status, data->'error'->>'code' AS code, data->'rows'->>'deleted' AS deleted FROM makini._event
+WHERE (data->>'sync_id')::bigint = 4001 ORDER BY occurred_at DESC LIMIT 1;
 SELECT severity, since IS NOT NULL AS since, message, hint, fix_sql FROM makini.problem WHERE object ~ '^sync 4001 ';
 \! $SIM show department -
 SELECT makini.resume_sync(4001);

@@ -135,6 +135,7 @@ $sim->disarm;
 is(sql('SELECT count(*) FROM copy.item WHERE _deleted_at IS NOT NULL'), '0', '... has deleted nothing (F9)');
 run_sync($item, 'full');
 is(sql('SELECT count(*) FROM copy.item WHERE _deleted_at IS NOT NULL'), scalar(@gone), '... and all that is gone at its end');
+cmp_ok(last_run($item, 'backfill')->{rows_read}, '<', 0.6 * $items, '... which has gone on where the other stood');
 same('item', 'after the full pass');
 
 # The whole of the last ranges gone, and the first.

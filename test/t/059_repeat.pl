@@ -76,4 +76,13 @@ $sim->sql("UPDATE netsuite.item SET displayname = 'twin' WHERE id IN ($far[0], $
 is(run($named), "partial|$items|" . ($items - 1) . '|0|0|1', 'the first load finds them too');
 is(sql('SELECT count(*) FROM makini._seen'), 0, '... and forgets');
 
+# ---- a key that the sync says ----
+
+my $by_id = sql(q{SELECT makini.create_sync('by_name', 'copy.by_id', schedule => NULL, key => '{id}')});
+is(run($by_id), "completed|$items|$items|0|0|0", 'with another key than the table has they are told apart');
+is(sql(q{SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'copy.by_id'::regclass AND contype = 'p'}), 'PRIMARY KEY (id)', '... which is that of the target, too');
+$sim->sql("DELETE FROM netsuite.item WHERE id = $far[0]");
+is(run($by_id, 'full'), "completed|" . ($items - 1) . '|0|0|' . ($items - 1) . '|0', '... and by which what is gone');
+is(sql('SELECT id FROM copy.by_id WHERE _deleted_at IS NOT NULL'), $far[0], '... is found');
+
 done_testing();
