@@ -27,7 +27,6 @@ extern Table	*table_open_options(Oid relid);
 extern ValueKind kind_of_type(Oid type);
 extern double	 size_class_rows(const Table *table);
 extern void		 table_refuse_read(const Table *table);
-extern List		*foreign_tables_of(Oid namespace);
 
 /* OIDs of the foreign tables in a schema, whosever they are. */
 extern List *foreign_tables_of(Oid namespace);

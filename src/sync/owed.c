@@ -208,14 +208,15 @@ take_row(Chunk *chunk, uint64 row)
 }
 
 /*
- * From the reading of a chunk until it is known what became of it nobody may
- * take back what it says.
+ * From the reading of the first chunk until it is known what became of all of
+ * them nobody may take back what they say.
  */
 static void
 note_acknowledging(const Chunk *chunk, bool on_its_way)
 {
-	(void) about_id(on_its_way ? "UPDATE makini._sync SET acknowledging = true WHERE sync_id = $1" :
-								 "UPDATE makini._sync SET acknowledging = false WHERE sync_id = $1",
+	(void) about_id(on_its_way ?
+						"UPDATE makini._sync SET acknowledging = true WHERE sync_id = $1 AND NOT acknowledging" :
+						"UPDATE makini._sync SET acknowledging = false WHERE sync_id = $1",
 					chunk->drain->sync->sync_id);
 }
 
@@ -435,8 +436,6 @@ strike_off(void *arg)
 	}
 	if (chunk->error != NULL)
 		note_error(chunk, ids_datum(chunk, was_left, &n), chunk->error->message);
-	else
-		note_acknowledging(chunk, false);
 	account_save(chunk->drain->run->run_id, chunk->drain->run->load, &chunk->drain->run->counters,
 				 &chunk->drain->run->usage);
 }

@@ -356,6 +356,12 @@ foreach my $way (qw(indexed joined))
 	write_rows($sync, items());
 	write_rows($sync, items(where => 'g > 15'), what => 'note', low => '{0}', argument => 'lost');
 	is(sql("SELECT count(*) FROM makini._missing WHERE sync_id = $sync"), 0, 'a page with a row that nobody can read says nothing about absence');
+	my $keeping = new_sync('src.item', 'dst.window', 'id', 'ignore');
+	write_rows($keeping, items(where => 'g > 20'), what => 'note', low => '{0}');
+	is(write_rows($keeping, items(where => 'g > 20'), what => 'delete'), '', 'where deletes are ignored nothing is');
+	is(write_rows($keeping, items(where => 'g > 20'), what => 'pass'), 'unchanged 10', '... where the keys are noted');
+	is(write_rows($keeping, items(), what => 'delete_seen'), '', '... either');
+	sql("DELETE FROM makini._seen");
 	sql("CREATE TABLE dst.child (item bigint REFERENCES dst.window); INSERT INTO dst.child VALUES (14), (15)");
 	write_rows($sync, items(where => 'g NOT BETWEEN 13 AND 16'), what => 'note', low => '{0}');
 	is(write_rows($sync, items(), what => 'delete'), 'deleted 2 rejected 2', 'rows that others refer to stay');

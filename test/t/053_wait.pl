@@ -66,6 +66,25 @@ $sim->sql("UPDATE netsuite.transaction SET lastmodifieddate = now() WHERE id % 4
 watch('an incremental run', "CALL makini.run_sync($transactions)");
 watch('lines', "CALL makini.run_sync($lines)");
 
+# ---- pages that are fetched while one is written ----
+
+my $ahead = $node->safe_psql('postgres', "SELECT makini.create_sync('erp.transaction', 'wh.ahead', schedule => NULL, initial_window => 'all', columns => '{id,memo}', options => '{\"backfill_order\": \"oldest\"}')");
+my $first = $node->safe_psql('postgres', 'SELECT min(id) FROM wh.transaction');
+$watcher->ask("BEGIN; INSERT INTO wh.ahead (id) VALUES ($first)");
+$sim->forget;
+$session->send("CALL makini.run_sync($ahead)");
+until_true('the run to wait for another writer of its first row', sub {
+	my ($waiting) = $watcher->ask("SELECT count(*) FROM pg_stat_activity WHERE pid = ${\ $session->pid} AND wait_event_type = 'Lock'");
+	return $waiting =~ /^1$/m;
+});
+my $asked = sub { return scalar grep { ($_->{q} // '') =~ /FROM transaction/i && $_->{q} !~ /\bMAX\(/ } $sim->log_entries(service => 'suiteql', limit => 1000); };
+until_true('requests for the pages behind it', sub { return $asked->() >= 2; });
+is($node->safe_psql('postgres', "SELECT rows_done FROM makini._load WHERE sync_id = $ahead"), 0, 'the next pages are asked for while the first is written');
+$watcher->ask('ROLLBACK');
+(undef, my $fine) = $session->result;
+unlike($fine, qr/ERROR/, '... and the run goes on');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM wh.ahead'), $node->safe_psql('postgres', 'SELECT count(*) FROM wh.transaction'), '... to its end');
+
 # ---- stopping it ----
 
 $sim->arm({ kind => 'hang', path => 'suiteql', count => 0 });
