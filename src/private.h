@@ -28,9 +28,10 @@ extern uint64 private_query(const char *statement, int nargs, const Oid *types, 
 							const char *nulls);
 
 /*
- * The same of one that asks: the number (bigint) in the first column of its
- * first row, when_none where there is no row; or that column of all rows, which
- * is an oid.
+ * private_number, private_oids
+ *		Like private_execute, of a statement that asks: the number (bigint) in the
+ *		first column of its first row, when_none where there is no row; or that
+ *		column of all rows, which is an oid.
  */
 extern int64 private_number(const char *statement, int nargs, const Oid *types, const Datum *values,
 							const char *nulls, int64 when_none);
