@@ -38,7 +38,7 @@ typedef struct HealthFacts
 	int			sqlstate;	 /* of the last failure, while BAD, like all below */
 	int			http_status;
 	char		reason[64];
-	char		hint[256];
+	char		hint[640];
 	char		last_error[512];
 } HealthFacts;
 

@@ -3,7 +3,9 @@ background worker: one endpoint, signed, to a receiver on this machine.
 
     deliveries  events raised beforehand, then sent: deliveries a second, held against
                 a client that only sends (bare_post.c), and the last tenth against
-                the first; what a second session that emits all the while leaves of it
+                the first
+    stream      the same while events are raised, and how large the tables of what is
+                to be sent have become meanwhile
     latency     from the emit() to the request's arrival: 100 events a second, one
                 a transaction; and one after another
     isolation   the same of 97 endpoints beside three of which one hangs for 30 s,
@@ -121,7 +123,10 @@ def stream(cur, receiver):
     receiver.wait_for(n // 500 * 500)
     count = receiver.count()
     per_second = count["requests"] / (count["last_us"] - count["first_us"]) * 1e6
-    print(f"stream          {per_second:9.0f} /s   while events are raised, 500 a transaction")
+    cur.execute("SELECT sum(pg_total_relation_size(t)) / 1024 / 1024 FROM unnest('{makini._event,makini._delivery}'::regclass[]) t")
+    hot = cur.fetchone()[0]
+    print(f"stream          {per_second:9.0f} /s   while {count['requests']} events are raised, 500 a transaction;"
+          f" {hot:.0f} MB of tables for what is to be sent")
 
 
 def latency(cur, receiver, name, pause, n):

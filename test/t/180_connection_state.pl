@@ -80,6 +80,7 @@ dies($node, 'BEGIN; SELECT id FROM erp.item; COMMIT', '28000', [], 'an analyst w
 until_query('which is known, though the transaction is rolled back', "SELECT auth = 'required' FROM makini._connection_auth WHERE mapped_role = 'analyst'");
 is(ask(q{SELECT data->>'role', data->>'to', data->>'reason', data->'affected' FROM told WHERE type = 'connection.auth_required'}),
 	'analyst|required|invalid_grant|[]', 'and told as concerning no sync');
+like(ask(q{SELECT data->'error'->>'hint' FROM told WHERE type = 'connection.auth_required'}), qr/^Check in this order: .* names the reason\.$/, 'with all of its hint');
 is(ask("SELECT count(*) FROM makini.sync WHERE waiting_for IS NULL"), 2, 'no sync waits');
 $runs = ask("SELECT count(*) FROM makini.sync_run WHERE status = 'completed'");
 until_later('they go on', '10 min', "SELECT count(*) >= $runs + 2 FROM makini.sync_run WHERE status = 'completed'");
