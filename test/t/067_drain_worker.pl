@@ -39,12 +39,14 @@ my $landed = sql('SELECT count(*) FROM landing.cust_order_export');
 cmp_ok($landed, '>=', 500, 'all had landed before anything was acknowledged');
 is(sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack = 'done'}), '0', 'and the worker knows of no acknowledgement');
 my $owed = sql("SELECT count(DISTINCT key) FROM makini._owed WHERE sync_id = $orders");
+# ... but not before the simulator's log has been emptied.
+sql("SELECT makini.pause_sync($orders)");
 kill 9, $pid;
 until_true('the worker to be gone', sub { return !kill(0, $pid); });
 $sim->disarm;
 until_true('the server to come back', sub { return eval { $node->psql('postgres', 'SELECT 1', timeout => 10) == 0 }; });
 $sim->forget;
-sql("UPDATE makini._sync SET next_run_at = now() WHERE sync_id = $orders; SELECT makini.request_sync($orders)");
+sql("SELECT makini.resume_sync($orders)");
 until_true('all to be acknowledged', sub { return sql(q{SELECT count(*) FROM landing.cust_order_export WHERE _ack <> 'done' AND ordernumber NOT LIKE '%''%'}) eq '0'; });
 until_true('the run to end', sub { return sql("SELECT count(*) FROM makini.sync_run WHERE sync_id = $orders AND status = 'running'") eq '0'; });
 my $sent = 0;
