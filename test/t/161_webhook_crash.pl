@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use lib 'test/lib';
+use Hostile;
 use Makini;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -28,8 +29,20 @@ sub kill_worker
 	return;
 }
 
+# Kills the postmaster; the others go when they notice, and until then it does not start.
+sub kill_server
+{
+	my @pids = split /\n/, query('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+
+	$node->kill9;
+	Hostile::until_true('its processes to be gone', sub { return !grep { kill 0, $_ } @pids; });
+	Hostile::until_true('the server to start', sub { return $node->start(fail_ok => 1); });
+	until_up($node);
+	return;
+}
+
 $receiver->script('/crash', secret => $secret, log => 0);
-my $id = create_webhook($node, $receiver, '/crash', events => '{kept.*}');
+my $id = create_webhook($node, $receiver, '/crash', events => '{kept.*,lost.*}');
 
 # ---- kills while events are written and sent ----
 my $emitted = 0;
@@ -44,8 +57,7 @@ foreach my $kill (1 .. $kills)
 	usleep(100_000 * (1 + $kill % 3));
 	if ($kill % 3 == 0)
 	{
-		$node->stop('immediate');
-		$node->start;
+		kill_server();
 	}
 	else
 	{
@@ -55,7 +67,7 @@ foreach my $kill (1 .. $kills)
 until_query($node, 'everything to be sent', "SELECT NOT EXISTS (SELECT FROM makini._event) AND NOT EXISTS (SELECT FROM makini._delivery WHERE webhook_id = '$id')");
 is(query('SELECT count(*) FROM makini._event_log'), $emitted, 'every committed event is there');
 my $count = $receiver->count('/crash');
-is($count->{distinct}, $emitted, "each of $emitted events has arrived");
+is($count->{distinct}, $emitted, "each of $emitted events has arrived, and no other");
 is($count->{invalid}, 0, 'all of them signed');
 cmp_ok($count->{requests} - $emitted, '<=', $kills * 256, 'what arrived twice was in flight');
 note('twice: ' . ($count->{requests} - $emitted));
