@@ -344,6 +344,16 @@ cut_at_high(Reader *reader, Lane *lane)
 	return true;
 }
 
+/* Is the page's last row the last that the range can have? */
+static bool
+reached_high(Reader *reader, const Lane *lane)
+{
+	int n = reader->page.nrows;
+
+	return keys_rise(reader) && !reader->doubtful && lane->has_high && n > 0 &&
+		key_of_row(reader, n - 1) == lane->high;
+}
+
 /* What range a page is all of; after: where it began. */
 static void
 set_covered(Reader *reader, const Lane *lane, SuiteqlPosition *after)
@@ -366,7 +376,7 @@ advance_lane(Reader *reader, Lane *lane, bool more)
 	check_advance(reader, lane);
 	if (more && reader->page.nrows == 0)
 		raise_broken(reader, "a page is empty while the result goes on.");
-	cut = cut_at_high(reader, lane);
+	cut = cut_at_high(reader, lane) || reached_high(reader, lane);
 	if (more && !cut && (!reader->unique || reader->doubtful))
 		hold_back_tail(reader);
 	lane->remaining =
