@@ -599,6 +599,11 @@ class Looking(Case):
 
 
 class Trouble(Case):
+    def test_announce(self):
+        self.set(announce={"TranFile": {"Deprecation": "@1"}})
+        self.assertEqual(self.feed("TranFileExport").headers["Deprecation"], "@1")
+        self.assertNotIn("Deprecation", self.feed("CustOrderExport").headers)
+
     def test_before_the_action(self):
         for kind, status in (("500", 500), ("401", 401), ("502", 502), ("503", 503)):
             self.fault(kind=kind)

@@ -205,6 +205,14 @@ class Troubles(Case):
         client.fault("oauth_error", path="token", error="invalid_grant", description="x")
         self.assertEqual(client.ask_token(client.assertion()).json()["error"], "invalid_grant")
 
+    def test_announce(self):
+        client.control("POST", "/setting", {"announce": {"suiteql$": {"Sunset": "x", "Link": ["<a>; rel=b", "<c>; rel=d"]}}})
+        self.assertEqual(self.body().headers["sunset"], "x")
+        self.assertEqual(self.body().headers["link"], "<c>; rel=d")  # the last of two
+        self.assertNotIn("sunset", client.ask_token(client.assertion()).headers)
+        client.control("POST", "/reset", {})
+        self.assertNotIn("sunset", self.body().headers)
+
     def test_matching(self):
         client.fault("500", table="customer", after=1)
         self.assertEqual(self.body().status, 200)
