@@ -503,6 +503,9 @@ typedef struct Connector
 	bool discovers_locally;
 	List *(*discover)(Connection *conn, const ImportRequest *request); /* DiscoveredTable * */
 	List *(*probe)(Connection *conn);								   /* ProbeStep * */
+
+	/* Something else once the account's own fields are others; NULL where accounts have none. */
+	char *(*account_mark)(Connection *conn);
 } Connector;
 
 extern const Connector *connector_of_wrapper(const char *wrapper);

@@ -7,7 +7,6 @@
  *	connection_state.c	servers: health
  *	connection_auth.c	user mappings: authentication and certificates
  *	deprecation.c		what servers announced about the end of their interfaces
- *	check_connection.c	the functions that people call
  *
  *-------------------------------------------------------------------------
  */

@@ -34,9 +34,8 @@
  * ---------------------------------------------------------------------
  */
 
-/* Note a change of a sync's columns; false: it was noted before. */
-static bool
-note_change(int64 sync_id, const char *column, const char *change)
+bool
+drift_note(int64 sync_id, const char *column, const char *change)
 {
 	MakiniRights saved;
 	Oid			 types[] = {INT8OID, TEXTOID, TEXTOID};
@@ -207,7 +206,7 @@ place_missing(Reconciliation *pass, SelectedColumn *column)
 	}
 	if (mode == DRIFT_EXTRA)
 		place_in_extra(pass, column);
-	if (pass->tells && note_change(pass->sync->sync_id, column->name, "added"))
+	if (pass->tells && drift_note(pass->sync->sync_id, column->name, "added"))
 		pass->told = column_change(pass->told, column->name, "added", NULL, type_sql(column));
 }
 
@@ -221,7 +220,7 @@ place_mistyped(Reconciliation *pass, SelectedColumn *column, Oid type, int32 typ
 {
 	if (pass->sync->on_schema_change != DRIFT_REPORT)
 		place_in_extra(pass, column);
-	if (pass->tells && note_change(pass->sync->sync_id, column->name, "type"))
+	if (pass->tells && drift_note(pass->sync->sync_id, column->name, "type"))
 		pass->told = column_change(pass->told, column->name, "type",
 								   format_type_with_typemod(type, typmod), type_sql(column));
 }
@@ -418,7 +417,7 @@ drift_left_out(Sync *sync, const SyncSource *source, Connection *conn, const Err
 		SelectedColumn *column = lfirst(lc);
 
 		sync->left_out = lappend(sync->left_out, pstrdup(column->name));
-		if (note_change(sync->sync_id, column->name, "removed"))
+		if (drift_note(sync->sync_id, column->name, "removed"))
 			changes = column_change(changes, column->name, "removed", type_sql(column), NULL);
 	}
 	store_left_out(sync);

@@ -64,6 +64,9 @@ extern void drift_try_again(Sync *sync);
  */
 extern void drift_come_back(const Sync *sync, const SyncSource *source);
 
+/* Note a change of a sync's column that is to be told once; false: it was noted before. */
+extern bool drift_note(int64 sync_id, const char *column, const char *change);
+
 /* drift_take_back: the same for one column that is there again; false: it was not left out. */
 extern bool drift_take_back(Sync *sync, const char *column);
 

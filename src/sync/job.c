@@ -213,11 +213,6 @@ put_job(int64 sync_id, const char *lane, TimestampTz due)
 						  3, types, values, NULL, false, 0);
 }
 
-/* Enabled, at home here, and not waiting for its connection. */
-#define MAY_RUN                                                                                    \
-	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._sync_waiting w"    \
-	" WHERE w.sync_id = s.sync_id)"
-
 /* Row i of SPI_tuptable, as job_queue_due() asks for it. */
 static void
 queue_one(uint64 i, TimestampTz now)
@@ -249,7 +244,7 @@ job_queue_due(TimestampTz now)
 						  " s.options->>'backfill_between'," JOB_NEEDS_CHANGES
 						  "," JOB_NEEDS_BACKFILL " FROM makini._sync s"
 						  " WHERE s.schedule IS NOT NULL AND (s.next_run_at <= $1 OR s.next_run_at IS NULL)"
-						  " AND" MAY_RUN " ORDER BY s.next_run_at FOR UPDATE OF s SKIP LOCKED",
+						  " AND" JOB_MAY_RUN " ORDER BY s.next_run_at FOR UPDATE OF s SKIP LOCKED",
 						  1, types, values, NULL, false, 0);
 	rows = SPI_tuptable;
 	n = SPI_processed;
@@ -259,7 +254,7 @@ job_queue_due(TimestampTz now)
 		queue_one(i, now);
 	}
 	SPI_execute_with_args("SELECT FROM makini._sync s WHERE s.schedule IS NOT NULL AND"
-						  " (s.next_run_at <= $1 OR s.next_run_at IS NULL) AND" MAY_RUN,
+						  " (s.next_run_at <= $1 OR s.next_run_at IS NULL) AND" JOB_MAY_RUN,
 						  1, types, values, NULL, false, 1);
 	return SPI_processed == 0;
 }
@@ -291,7 +286,7 @@ backfills_left(void)
 static const char *const look_statement =
 	"WITH jobs AS (SELECT s.connection_id, j.worker IS NOT NULL AS running, j.due_at,"
 	" j.due_at <= $1 AS due, j.lane = 'backfill' AS backfill"
-	" FROM makini._job j JOIN makini._sync s USING (sync_id) WHERE" MAY_RUN "),"
+	" FROM makini._job j JOIN makini._sync s USING (sync_id) WHERE" JOB_MAY_RUN "),"
 	" counted AS (SELECT greatest($2 - count(*) FILTER (WHERE running), 0) AS room,"
 	" count(*) FILTER (WHERE NOT running AND due AND NOT backfill) AS lines,"
 	" count(*) FILTER (WHERE NOT running AND due AND backfill) AS loads"
@@ -303,12 +298,10 @@ static const char *const look_statement =
 	" min(due_at) FILTER (WHERE NOT running AND due),"
 	" min(due_at) FILTER (WHERE NOT running AND NOT due) FROM jobs";
 
-/* Run workers ask watches too: one of them is enough, and takes them one by one. */
+/* Run workers see to other things too: one of them is enough, and takes them one by one. */
 static void
-look_at_watches(TimestampTz now, JobQueue *queue)
+look_at(TimestampTz due, TimestampTz now, JobQueue *queue)
 {
-	TimestampTz due = watch_next_due();
-
 	if (due <= now)
 	{
 		queue->ready++;
@@ -335,11 +328,12 @@ job_look(TimestampTz now, JobQueue *queue)
 	queue->oldest = item_int64(0, 4, WORKER_NEVER);
 	queue->next_due = item_int64(0, 5, WORKER_NEVER);
 
-	SPI_execute("SELECT min(s.next_run_at) FROM makini._sync s WHERE s.schedule IS NOT NULL AND" MAY_RUN,
+	SPI_execute("SELECT min(s.next_run_at) FROM makini._sync s WHERE s.schedule IS NOT NULL AND" JOB_MAY_RUN,
 				false, 1);
 	next_run = item_int64(0, 1, WORKER_NEVER);
 	queue->next_due = Min(queue->next_due, next_run);
-	look_at_watches(now, queue);
+	look_at(watch_next_due(), now, queue);
+	look_at(account_look_due(), now, queue);
 	queue->next_due = Min(queue->next_due, age_look(now));
 	if (TIMESTAMP_NOT_FINITE(queue->next_due))
 		queue->next_due = WORKER_NEVER;
@@ -355,7 +349,7 @@ job_look(TimestampTz now, JobQueue *queue)
 static const char *const give_way_statement =
 	"WITH waiting AS (SELECT s.connection_id, j.lane = 'backfill' AS backfill"
 	" FROM makini._job j JOIN makini._sync s USING (sync_id)"
-	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" MAY_RUN "),"
+	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" JOB_MAY_RUN "),"
 	" running AS (SELECT s.connection_id, j.worker, j.lane = 'backfill' AS backfill, j.started_at,"
 	" count(*) OVER (PARTITION BY s.connection_id) >= $3 AS full"
 	" FROM makini._job j JOIN makini._sync s USING (sync_id) WHERE j.worker IS NOT NULL)"
@@ -395,7 +389,7 @@ static const char *const claim_statement =
 	" candidate AS (SELECT j.sync_id, j.lane, s.options->>'backfill_between' AS hours"
 	" FROM makini._job j JOIN makini._sync s USING (sync_id)"
 	" LEFT JOIN busy b ON b.connection_id = s.connection_id"
-	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" MAY_RUN
+	" WHERE j.worker IS NULL AND j.due_at <= $1 AND" JOB_MAY_RUN
 	" AND (b.workers IS NULL OR b.workers < $5)"
 	" AND (j.lane = 'incremental' OR $6)"
 	" ORDER BY j.lane = 'backfill' AND j.due_at > $1 - interval '5 min',"

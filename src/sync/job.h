@@ -59,6 +59,11 @@ typedef struct JobQueue
 	"  ORDER BY r.run_id DESC LIMIT 1), 'full') <> 'incremental'))"
 #define JOB_NEEDS_CHANGES " s.mode <> 'full'"
 
+/* Enabled, at home here, and not waiting for its connection. */
+#define JOB_MAY_RUN                                                                                \
+	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._sync_waiting w"    \
+	" WHERE w.sync_id = s.sync_id)"
+
 /* ---- the scheduler's side, inside a JobTransaction ---- */
 
 /* Jobs whose worker is gone go back into the queue. */
@@ -91,6 +96,18 @@ extern void job_finish(const Job *job, bool cancelled);
 
 extern void job_note_failure(const Job *job, const ErrorData *failed);
 extern int	job_failures(const Job *job);
+
+/* ---- account_look.c ---- */
+
+/* Inside a JobTransaction: when an account is to be looked at next; DT_NOEND: never. */
+extern TimestampTz account_look_due(void);
+
+/*
+ * account_look_next
+ *		By a run worker, outside any transaction: look at one account that is due;
+ *		false where none is.  Raises nothing of what goes wrong with it.
+ */
+extern bool account_look_next(TimestampTz now);
 
 /* ---- give_way.c ---- */
 

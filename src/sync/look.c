@@ -15,6 +15,7 @@
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "connector/filter.h"
 #include "connector/option.h"
@@ -33,11 +34,17 @@ same_name(const char *a, const char *b)
  */
 
 static Connection *
-open_for(const Table *table)
+open_for(const Looked *looked)
 {
+	const Table *table = looked->table;
+	Connection	*conn;
+
 	if (table->connector->discovers_locally)
 		return connection_outline(table->serverid);
-	return connection_open(table->serverid, GetUserId(), REMOTE_USE_PROBE);
+	conn = connection_open(table->serverid, looked->role, REMOTE_USE_PROBE);
+	/* the network is waited for: with as little held as can be */
+	InvalidateCatalogSnapshot();
+	return conn;
 }
 
 /* The tables that one discovery can answer for: those like the first. */
@@ -80,7 +87,7 @@ discover_alike(List *alike)
 	}
 	if (request.entities == NIL)
 		return;
-	conn = open_for(first->table);
+	conn = open_for(first);
 	found = conn->connector->discover(conn, &request);
 	foreach(lc, alike)
 	{
@@ -159,7 +166,7 @@ unknown_columns(const Looked *looked, List *columns)
 
 	if (columns == NIL)
 		return NIL;
-	trial.conn = open_for(looked->table);
+	trial.conn = open_for(looked);
 	while (trial.columns != NIL)
 	{
 		ErrorData *error = run_attempt(trial_step, &trial);

@@ -120,8 +120,8 @@ declares_display(const Table *table)
 	return false;
 }
 
-static List *
-look_at(List *relids)
+List *
+look_at_tables(List *relids, Oid role)
 {
 	List	 *all = NIL;
 	ListCell *lc;
@@ -132,6 +132,7 @@ look_at(List *relids)
 
 		LockRelationOid(lfirst_oid(lc), AccessShareLock);
 		looked->relid = lfirst_oid(lc);
+		looked->role = role;
 		looked->name = relation_full_name(looked->relid);
 		if (looked->name == NULL)
 			continue;
@@ -248,8 +249,8 @@ follow_returned(Looked *looked, const Sync *sync)
 	}
 }
 
-static void
-follow_in_targets(Looked *looked)
+void
+look_follow(Looked *looked)
 {
 	ListCell *lc;
 
@@ -280,14 +281,14 @@ follow_in_targets(Looked *looked)
  */
 
 static void
-run_finding(Finding *finding)
+run_finding(Finding *finding, Oid role)
 {
 	Oid		   owner = relation_owner(finding->relation);
 	ErrorData *error;
 
 	if (!finding->runnable)
 		return;
-	if (!makini_may_become(GetUserId(), owner))
+	if (!makini_may_become(role, owner))
 	{
 		ereport(WARNING,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -348,7 +349,7 @@ take_back_left_out(const Looked *looked)
 		Sync	 *sync = sync_load(*(int64 *) lfirst(lc));
 		ListCell *lc2;
 
-		if (sync->left_out == NIL || !has_privs_of_role(GetUserId(), sync->owner))
+		if (sync->left_out == NIL || !has_privs_of_role(looked->role, sync->owner))
 			continue;
 		foreach(lc2, looked->targets)
 		{
@@ -361,10 +362,10 @@ take_back_left_out(const Looked *looked)
 	}
 }
 
-static void
-tell(const Looked *looked)
+void
+look_tell(const Looked *looked)
 {
-	SchemaChange change = {.serverid = looked->table->serverid, .owner = GetUserId()};
+	SchemaChange change = {.serverid = looked->table->serverid, .owner = looked->role};
 	ListCell	*lc;
 
 	change.relation = looked->name;
@@ -382,25 +383,33 @@ tell(const Looked *looked)
 		schema_changed(&change);
 }
 
-static void
-apply_table(Looked *looked)
+void
+look_apply(Looked *looked)
 {
 	ListCell *lc;
 
 	foreach(lc, looked->findings)
 	{
-		run_finding(lfirst(lc));
+		run_finding(lfirst(lc), looked->role);
 		comment_added(lfirst(lc));
 	}
 	foreach(lc, looked->targets)
-		run_finding(lfirst(lc));
+		run_finding(lfirst(lc), looked->role);
 	take_back_left_out(looked);
-	tell(looked);
+	look_tell(looked);
 	if (looked->known == NULL)
 		return;
 	foreach(lc, looked->findings)
 		learn(looked->known, lfirst(lc));
 	imported_remember(looked->relid, looked->known);
+}
+
+void
+look_remember_first(const Looked *looked)
+{
+	if (looked->known == NULL && looked->found != NULL && looked->found->refused == NULL)
+		imported_remember(looked->relid,
+						  imported_from(looked->found, looked->custom_fields, looked->display));
 }
 
 /* ---------------------------------------------------------------------
@@ -450,7 +459,7 @@ makini_refresh_schema(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (apply)
 		PreventCommandIfReadOnly("makini.refresh_schema()");
-	all = look_at(tables_named(PG_GETARG_TEXT_PP(0), apply));
+	all = look_at_tables(tables_named(PG_GETARG_TEXT_PP(0), apply), GetUserId());
 	look_around(all);
 	foreach(lc, all)
 		look_compare(lfirst(lc));
@@ -458,13 +467,11 @@ makini_refresh_schema(PG_FUNCTION_ARGS)
 	{
 		Looked *looked = lfirst(lc);
 
-		follow_in_targets(looked);
+		look_follow(looked);
 		if (apply)
-			apply_table(looked);
-		if (looked->known == NULL && looked->found != NULL && looked->found->refused == NULL &&
-			!XactReadOnly)
-			imported_remember(looked->relid,
-							  imported_from(looked->found, looked->custom_fields, looked->display));
+			look_apply(looked);
+		if (!XactReadOnly)
+			look_remember_first(looked);
 		put_findings(result, looked->findings);
 		put_findings(result, looked->targets);
 	}

@@ -33,6 +33,7 @@ typedef struct Finding
 typedef struct Looked
 {
 	Oid				 relid;
+	Oid				 role; /* with whose credentials and rights */
 	char			*name;
 	Table			*table;
 	Imported		*known; /* or NULL: it was not looked at before */
@@ -44,6 +45,23 @@ typedef struct Looked
 	List			*targets;  /* of Finding *, of targets of its syncs */
 	List			*syncs;	   /* of int64 * */
 } Looked;
+
+/* ---- refresh.c ---- */
+
+/* Foreign tables (list of OIDs) that a role is to look at (Looked *); those that are gone are left out. */
+extern List *look_at_tables(List *relids, Oid role);
+
+/* What of the findings the targets of the table's syncs are to follow. */
+extern void look_follow(Looked *looked);
+
+/* Run what can be run, tell of it, and know it from now on. */
+extern void look_apply(Looked *looked);
+
+/* Raise one schema.changed of the findings. */
+extern void look_tell(const Looked *looked);
+
+/* Keep what there is of a table that was not looked at before. */
+extern void look_remember_first(const Looked *looked);
 
 /* ---- look.c ---- */
 

@@ -171,7 +171,23 @@ next_watch(void)
 	return found;
 }
 
-/* False when nothing is left.  Neither syncs nor watches wait for all of the others. */
+/* One account whose fields are due to be looked at. */
+static bool
+next_account(void)
+{
+	bool found;
+
+	pgstat_report_activity(STATE_RUNNING, "makini account");
+	SetCurrentStatementStartTimestamp();
+	found = account_look_next(worker_now());
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (found)
+		worker_has_work();
+	return found;
+}
+
+/* False when nothing is left.  None of syncs, watches and accounts wait for all of the others. */
 static bool
 next_thing(int slot)
 {
@@ -180,6 +196,7 @@ next_thing(int slot)
 	if (!extension_is_there())
 		return false;
 	found = next_watch();
+	found |= next_account();
 	return next_job(slot) || found;
 }
 

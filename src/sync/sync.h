@@ -23,6 +23,7 @@
  *	drain.c, land.c, owed.c		feeds that consume what they hand out
  *	drift.c, schema_change.c	columns that come and go
  *	refresh.c, look.c	... found and followed on demand
+ *	account_look.c		... and once a day
  *	verify.c			checks and repairs
  *	rejected.c			trying rejected rows again
  *	refetch.c, key_text.c		single rows by their keys

@@ -20,6 +20,19 @@ CREATE TABLE makini._job (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
 	autovacuum_analyze_threshold = 10000);
 
+-- When the fields of an account were looked at, as a role sees them.  Not dumped:
+-- they are looked at again.
+CREATE TABLE makini._account_look (
+	connection_id uuid NOT NULL,
+	role_oid oid NOT NULL,
+	due_at timestamptz NOT NULL,
+	-- tells the fields there were from others
+	mark text,
+	-- findings that nothing was done about, each of which is told once
+	told text[] NOT NULL DEFAULT '{}',
+	PRIMARY KEY (connection_id, role_oid)
+);
+
 CREATE FUNCTION makini._instance_obstacle() RETURNS text
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'makini_instance_obstacle';

@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
+
 #include "connector/netsuite/discover.h"
 
 /* Fields of the table of custom fields, in the order of the query. */
@@ -273,4 +275,22 @@ custom_field_belongs(const CustomField *field, const Entity *entity)
 	const char *tables = tables_of(field->name);
 
 	return tables && strstr(tables, psprintf(",%s,", entity->name)) != NULL;
+}
+
+char *
+custom_fields_mark(Connection *conn)
+{
+	List	 *fields = custom_fields_read(conn);
+	uint64	  mark = 0;
+	ListCell *lc;
+
+	/* in any order */
+	foreach(lc, fields)
+	{
+		const CustomField *field = lfirst(lc);
+		char			  *text = psprintf("%s %d", field->name, field->kind);
+
+		mark += hash_bytes_extended((unsigned char *) text, (int) strlen(text), 0);
+	}
+	return psprintf("%d " UINT64_FORMAT, list_length(fields), mark);
 }

@@ -30,6 +30,9 @@ typedef struct CustomField
  */
 extern List *custom_fields_read(Connection *conn);
 
+/* What tells one set of custom fields, as the role may see it, from another. */
+extern char *custom_fields_mark(Connection *conn);
+
 /* Is a custom field, by its name, one of this table's? */
 extern bool custom_field_belongs(const CustomField *field, const Entity *entity);
 

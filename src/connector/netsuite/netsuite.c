@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "connector/netsuite/netsuite.h"
+#include "connector/netsuite/discover.h"
 
 const Connector netsuite_connector = {
 	.wrapper = "netsuite_fdw",
@@ -34,4 +34,5 @@ const Connector netsuite_connector = {
 	.open_deleted = netsuite_open_deleted,
 	.discover = netsuite_discover,
 	.probe = netsuite_probe,
+	.account_mark = custom_fields_mark,
 };
