@@ -29,8 +29,8 @@ SKIP:
 	my $pid = launcher();
 	skip 'no /proc here', 2 unless -r "/proc/$pid/status";
 	my $before = switches($pid);
-	Time::HiRes::sleep(3);
-	is(switches($pid), $before, 'the launcher does not wake up');
+	Time::HiRes::sleep($ENV{MAKINI_LONG} ? 60 : 3);
+	is(switches($pid), $before, 'the launcher does not wake up, whatever is due tomorrow');
 	is(workers($node), 'makini launcher', 'and is alone');
 }
 

@@ -44,6 +44,15 @@ is($node->safe_psql('postgres', 'SELECT connection_id FROM makini.connection'), 
 $node->psql('copy', "SELECT makini.activate_instance('burn')", stderr => \$err);
 like($err, qr/"burn" is not what can become of events.*HINT/s, 'a word that is none');
 
+# ---- a copy for staging, pointed at another account before it is woken up ----
+$node->safe_psql('postgres', 'CREATE DATABASE staging TEMPLATE postgres');
+$node->safe_psql('staging', q{ALTER SERVER erp OPTIONS (SET account_id '7654321_SB9');
+	SELECT makini.pause_connection('erp'); SELECT makini.activate_instance(); SELECT makini.reset_connection('erp', 'truncate')});
+is($node->safe_psql('staging', 'SELECT state, waiting_for FROM makini.sync'), 'new|connection paused', 'a copy begins anew elsewhere');
+is($node->safe_psql('staging', "SELECT makini.resume_connection('erp')"), 't', 'when it is let go');
+is($node->safe_psql('postgres', 'SELECT lifecycle FROM makini.connection'), 'active', 'the original does not notice');
+$node->safe_psql('staging', 'SELECT makini.drop_sync(sync_id) FROM makini.sync');
+
 # ---- dump and restore, as after a move ----
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'a dump');
