@@ -76,7 +76,7 @@ is($node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_
 	$pid, 'and the run goes on');
 
 # ---- the owner, who is no superuser ----
-is(takes(5000, 'CREATE DATABASE TEMPLATE', sub { as_role('shopkeeper', 'CREATE DATABASE copy TEMPLATE shop') }), 'done', 'a copy of a database with a hung run');
+is(takes(2000, 'CREATE DATABASE TEMPLATE', sub { as_role('shopkeeper', 'CREATE DATABASE copy TEMPLATE shop') }), 'done', 'a copy of a database with a hung run');
 until_query($node, 'the run to begin again', run_in('shop'));
 is($node->safe_psql('copy', 'SELECT count(*) FROM makini._sync WHERE home = makini._home()'), 0, 'nothing is at home in the copy');
 request_hung('shop', $id);
