@@ -443,7 +443,7 @@ makini_scheduler_main(Datum arg)
 {
 	int			slot = worker_begin(WORKER_SCHEDULER, arg);
 	uint32		wait_event = makini_wait_event("MakiniSchedulerMain");
-	TimestampTz leave_at = 0;
+	TimestampTz leave_at = worker_now() + (int64) makini_scheduler_linger * 1000;
 	TimestampTz next = 0;
 	bool		working = true;
 
