@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -105,17 +104,6 @@ run(const Job *job)
 	return failed;
 }
 
-static bool
-extension_is_there(void)
-{
-	bool there;
-
-	StartTransactionCommand();
-	there = OidIsValid(get_extension_oid("makini", true));
-	CommitTransactionCommand();
-	return there;
-}
-
 /*
  * A run writes down itself how it ended.  Where it raised an error before it
  * could do that, the sync's failures are what they were.
@@ -125,7 +113,7 @@ finish_job(const Job *job, int failures, const ErrorData *failed)
 {
 	bool cancelled = failed != NULL && failed->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
-	if (!extension_is_there())
+	if (!worker_has_extension())
 		return;
 	if (failed != NULL && !cancelled && job_failures(job) == failures)
 		job_note_failure(job, failed);
@@ -193,7 +181,7 @@ next_thing(int slot)
 {
 	bool found;
 
-	if (!extension_is_there())
+	if (!worker_has_extension())
 		return false;
 	found = next_watch();
 	found |= next_account();

@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -237,17 +236,6 @@ guarded_turn(bool *busy)
 
 /* ---- the process ---- */
 
-static bool
-extension_is_there(void)
-{
-	bool there;
-
-	StartTransactionCommand();
-	there = OidIsValid(get_extension_oid("makini", true));
-	CommitTransactionCommand();
-	return there;
-}
-
 static void
 leave_for_good(void)
 {
@@ -459,7 +447,7 @@ makini_scheduler_main(Datum arg)
 			start_later(++start_failures);
 		if (note_looking() || next <= worker_now())
 		{
-			if (!extension_is_there())
+			if (!worker_has_extension())
 				leave_for_good();
 			next = guarded_turn(&working);
 		}

@@ -242,6 +242,9 @@ extern long worker_wait_ms(TimestampTz until);
 /* What the latch may have been set for. */
 extern void worker_handle_signals(void);
 
+/* Outside a transaction: is the extension in this database (still)? */
+extern bool worker_has_extension(void);
+
 /* In a run worker: it has found something to do, so that whoever started it looks again. */
 extern void worker_has_work(void);
 

@@ -14,6 +14,8 @@
 
 #include <limits.h>
 
+#include "access/xact.h"
+#include "commands/extension.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -421,6 +423,17 @@ uint32
 worker_token(void)
 {
 	return my_token;
+}
+
+bool
+worker_has_extension(void)
+{
+	bool there;
+
+	StartTransactionCommand();
+	there = OidIsValid(get_extension_oid("makini", true));
+	CommitTransactionCommand();
+	return there;
 }
 
 void
