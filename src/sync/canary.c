@@ -61,8 +61,8 @@ canary_watch(Run *run, const Rows *rows)
 
 	if (!can_watch(run))
 		return;
-	key = run_place_of(run, linitial(run->source->table->source->key));
-	cursor = run_place_of(run, run->source->cursor);
+	key = selected_place(run->source, linitial(run->source->table->source->key));
+	cursor = selected_place(run->source, run->source->cursor);
 	if (key < 0 || cursor < 0)
 		return;
 	selected = list_nth(run->source->selected, key);

@@ -382,7 +382,6 @@ job_give_way(TimestampTz now, bool all)
  * Changes come before loads, which are not to wait for ever where there are more
  * changes than workers.
  */
-
 static const char *const claim_statement =
 	"WITH busy AS (SELECT s.connection_id, count(*) AS workers FROM makini._job j"
 	" JOIN makini._sync s USING (sync_id) WHERE j.worker IS NOT NULL GROUP BY s.connection_id),"

@@ -190,19 +190,6 @@ run_steps(Run *run, RunWork work)
 		CHECK_FOR_INTERRUPTS();
 }
 
-int
-run_place_of(const Run *run, const SourceColumn *column)
-{
-	ListCell *lc;
-
-	foreach(lc, run->source->selected)
-	{
-		if (((SelectedColumn *) lfirst(lc))->remote == column)
-			return foreach_current_index(lc);
-	}
-	return -1;
-}
-
 /*
  * run_wait
  *		Wait for a reader's next page: between two transactions' work.

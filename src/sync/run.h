@@ -71,9 +71,6 @@ extern bool run_load(MemoryContext cxt, Sync *sync, Load *load);
 /* pass.c: read all that the load's queries give, and write it. */
 extern void run_pass(Run *run);
 
-/* run_place_of: where a column stands among the selected ones; -1: it does not. */
-extern int run_place_of(const Run *run, const SourceColumn *column);
-
 /* canary.c */
 extern void canary_watch(Run *run, const Rows *rows);
 extern void canary_check(Run *run, TimestampTz from);

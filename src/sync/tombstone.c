@@ -336,7 +336,7 @@ run_orphans(Run *run)
 void
 orphans_watch(Run *run, const Rows *rows)
 {
-	int				at = run_place_of(run, run->source->parent_column);
+	int				at = selected_place(run->source, run->source->parent_column);
 	SelectedColumn *selected = at < 0 ? NULL : list_nth(run->source->selected, at);
 
 	if (selected == NULL || run->source->traits.full_every == NULL || selected->type != INT8OID)
