@@ -461,10 +461,11 @@ claim_is_due(TimestampTz now)
 
 /* ---- suspects ---- */
 
+/* Those too that the transaction itself has just taken from the dead: not read only. */
 bool
 claim_has_suspects(void)
 {
-	SPI_execute("SELECT FROM makini._delivery WHERE crashes > 0 LIMIT 1", true, 1);
+	SPI_execute("SELECT FROM makini._delivery WHERE crashes > 0 LIMIT 1", false, 1);
 	return SPI_processed > 0;
 }
 

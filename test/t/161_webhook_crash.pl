@@ -75,6 +75,25 @@ is(query("SELECT count(*), count(DISTINCT number) FROM makini._delivery_done WHE
 is(query("SELECT min(number) = 1 AND max(number) = count(*) FROM makini._delivery_done WHERE webhook_id = '$id'"), 't', 'without a gap');
 is(query("SELECT count(*) FROM makini.delivery WHERE status <> 'delivered'"), 0, 'none was given up');
 
+# ---- what a sender that is gone had claimed is sent by the next, at once ----
+sub set_launcher
+{
+	my ($value) = @_;
+	query("ALTER SYSTEM SET makini.launcher = $value");
+	$node->reload;
+	until_query($node, 'the setting', "SELECT current_setting('makini.launcher') = '$value'");
+	return;
+}
+
+query("SELECT makini.disable_webhook('$id')");
+my $orphan = emit($node, 'kept.orphan');
+until_query($node, 'the delivery', "SELECT EXISTS (SELECT FROM makini._delivery WHERE event_id = '$orphan')");
+set_launcher('off');
+until_query($node, 'the sender to leave', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'makini scheduler'});
+query("SELECT makini.enable_webhook('$id'); UPDATE makini._delivery SET claimed_by = 4711 WHERE event_id = '$orphan'");
+set_launcher('on');
+until_query($node, 'the orphan', "SELECT status = 'delivered' FROM makini.delivery WHERE event_id = '$orphan'");
+
 # ---- a crash is counted, and three are enough ----
 query("SELECT makini.disable_webhook('$id')");
 my $poison = emit($node, 'kept.poison');
