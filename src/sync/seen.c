@@ -30,7 +30,7 @@
  * ---------------------------------------------------------------------
  */
 
-/* The keys of a page, in the order of its rows. */
+/* The keys of a page, in the order of its rows.  Raises what a value says that the target's type cannot. */
 static List *
 keys_of_page(Apply *apply, const Rows *rows)
 {
@@ -42,6 +42,34 @@ keys_of_page(Apply *apply, const Rows *rows)
 	appendStringInfoString(&sql, " FROM ");
 	sql_key_page(&sql, apply->target);
 	return compare_keys(apply, sql.data, PLAN_FREELY, rows, NULL, 0);
+}
+
+typedef struct KeysAttempt
+{
+	Apply	   *apply;
+	const Rows *rows;
+	List	   *keys;
+} KeysAttempt;
+
+static void
+keys_step(void *arg)
+{
+	KeysAttempt *attempt = arg;
+
+	attempt->keys = keys_of_page(attempt->apply, attempt->rows);
+}
+
+/* False where a row has no key that the target could hold: writing it will reject it. */
+static bool
+try_keys(Apply *apply, const Rows *rows, List **keys)
+{
+	KeysAttempt attempt = {apply, rows, NIL};
+	ErrorData  *error = run_attempt(keys_step, &attempt);
+
+	*keys = attempt.keys;
+	if (error != NULL && !error_is_about_data(error))
+		ReThrowError(error);
+	return error == NULL;
 }
 
 static void
@@ -96,35 +124,55 @@ other_row_sql(const Target *target, KeyPattern pattern)
 	sql_key_match(&sql, target, pattern);
 	appendStringInfoString(&sql, " AND ");
 	sql_data_changed(&sql, target);
-	if (target->cursor >= 0 && !target->ambiguous)
+	if (target->cursor >= 0 && !target->ambiguous && target->columns[target->cursor].written)
 		appendStringInfo(&sql, " AND (s.c%d OPERATOR(pg_catalog.>) t.%s) IS NOT TRUE",
 						 target->cursor + 1, quote_identifier(target->columns[target->cursor].name));
 	return sql.data;
 }
 
-/*
- * Offsets shift while a source changes, so that one row may come twice; and it
- * may have changed in between.  What is left is another row with the same key.
- */
-static bool
-is_another_row(Apply *apply, const Rows *rows, int row)
+typedef struct OtherRow
 {
-	KeyPattern	 pattern = key_pattern(apply->target, rows, row);
-	RowSet		 one = {.rows = rows, .n = 1, .at = &row};
+	Apply	   *apply;
+	const Rows *rows;
+	int			row;
+	bool		found;
+} OtherRow;
+
+static void
+other_row_step(void *arg)
+{
+	OtherRow	*other = arg;
+	Apply		*apply = other->apply;
+	KeyPattern	 pattern = key_pattern(apply->target, other->rows, other->row);
+	RowSet		 one = {.rows = other->rows, .n = 1, .at = &other->row};
 	TargetRights saved;
 	char		*nulls;
 	Datum		*values;
-	bool		 found;
 
 	owner_begin(apply, &saved);
 	values = page_values(apply, &one, 0, &nulls);
 	statement_execute(apply,
 					  statement_get(apply, other_row_sql(apply->target, pattern), PLAN_BY_KEY, 0, NULL),
 					  values, nulls);
-	found = SPI_processed > 0;
+	other->found = SPI_processed > 0;
 	owner_end(&saved);
+}
+
+/*
+ * Offsets shift while a source changes, so that one row may come twice; and it
+ * may have changed in between.  What is left is another row with the same key.
+ * A value that the target cannot hold is rejected when it is written.
+ */
+static bool
+is_another_row(Apply *apply, const Rows *rows, int row)
+{
+	OtherRow   other = {apply, rows, row, false};
+	ErrorData *error = run_attempt(other_row_step, &other);
+
+	if (error != NULL && !error_is_about_data(error))
+		ReThrowError(error);
 	MemoryContextSwitchTo(apply->page_cxt);
-	return found;
+	return error == NULL && other.found;
 }
 
 static void
@@ -181,11 +229,15 @@ seen_page(Apply *apply, Rows *rows)
 	if (apply->target->way == WAY_MULTISET)
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
-	keys = keys_of_page(apply, rows);
-	again = find_repeats(apply, keys);
-	note_seen(apply, rows, keys);
-	if (again != NULL)
-		drop_repeats(apply, rows, again);
+	if (try_keys(apply, rows, &keys))
+	{
+		again = find_repeats(apply, keys);
+		note_seen(apply, rows, keys);
+		if (again != NULL)
+			drop_repeats(apply, rows, again);
+	}
+	else
+		apply->lost = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
 }

@@ -49,6 +49,8 @@ alter_server($node, 'erp', page_size => 2);
 dies($node, 'SELECT count(*) FROM (SELECT * FROM by_document OFFSET 0) d', 'HV000', [qr/rows of "transactionline" share one key/], 'a query is told, at the end of a page too');
 my $sync = sql(q{SELECT makini.create_sync('by_document', 'copy.boundary', schedule => NULL, initial_window => 'all', options => '{"reject_limit": 1}')});
 dies($node, "CALL makini.run_sync($sync)", 'HV000', [qr/more rows of "transactionline" share one key than a page can hold/], 'a sync whose page holds nothing else, too');
+alter_server($node, 'erp', page_size => 1);
+dies($node, 'SELECT count(*) FROM (SELECT * FROM by_document OFFSET 0) d', 'HV000', [qr/rows of "transactionline" share one key/], 'not even pages of one row hide it');
 alter_server($node, 'erp', page_size => 3);
 sql("SELECT makini.resume_sync($sync)");
 is(run($sync), 'partial|3|2|0|0|1', 'and otherwise it reads all of them, from where it stood');
@@ -78,6 +80,14 @@ sql("SELECT makini.reset_sync($named, 'truncate')");
 $sim->sql("UPDATE netsuite.item SET displayname = 'twin' WHERE id IN ($far[0], $far[1])");
 is(run($named), "partial|$items|" . ($items - 1) . '|0|0|1', 'the first load finds them too');
 is(sql('SELECT count(*) FROM makini._seen'), 0, '... and forgets');
+
+# Values that a target cannot hold are rejected with their rows, and nothing else is.
+sql(q{CREATE FOREIGN TABLE by_pair (id int8, displayname text, itemid text) SERVER erp OPTIONS (entity 'item', key 'displayname,id');
+	CREATE TABLE copy.narrow (id int4, displayname text, itemid text, _synced_at timestamptz, _deleted_at timestamptz, PRIMARY KEY (displayname, id))});
+my $large = at_source('UPDATE netsuite.item SET id = id + 5000000000 WHERE id % 20 = 3 RETURNING id');
+my $narrow = sql(q{SELECT makini.create_sync('by_pair', 'copy.narrow', schedule => NULL, options => '{"reject_limit": 1}')});
+is(run($narrow), "partial|$items|" . ($items - $large) . "|0|0|$large", 'keys beyond what the target can hold');
+is(sql("SELECT count(*) FROM makini.rejected_row WHERE sync_id = $narrow AND reason LIKE '%out of range%'"), $large, '... are rejected with their rows, and no other');
 
 # ---- a key that the sync says ----
 

@@ -130,7 +130,7 @@ decode(Reader *reader, RemoteResponse *response)
 	bool	  valid = pg_verify_mbstr(PG_UTF8, response->body, response->body_len, true);
 
 	if (!page_decode(&reader->page, reader->columns, response->body, response->body_len,
-					 reader->conn->page_size, &error))
+					 reader_page_size(reader), &error))
 		ereport(ERROR,
 				(errcode(error.bad_text ? ERRCODE_UNTRANSLATABLE_CHARACTER : ERRCODE_FDW_ERROR),
 				 errmsg("answer of server \"%s\" cannot be decoded", reader->conn->server_name),
@@ -438,7 +438,7 @@ take_offset_page(Reader *reader, Lane *lane, bool more)
 				 errdetail("The result has " INT64_FORMAT " rows, of which %d can be reached.",
 						   reader->page.total_results, SUITEQL_MAX_ROWS),
 				 errhint("Set the table's option \"key\" to columns that identify a row, so that it can be read in parts, or narrow the query.")));
-	if (more && reader->page.nrows != reader->conn->page_size)
+	if (more && reader->page.nrows != reader_page_size(reader))
 		raise_broken(reader, "a page is short while the result goes on.");
 	reader->covers = lane->offset == 0 && !more && reader->query->limit < 0 && reader->split_in == NULL;
 	reader->covered_after = NULL;

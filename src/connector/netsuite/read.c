@@ -84,12 +84,19 @@ suiteql_call(Connection *conn, const char *statement, List *params, int limit, i
 	return call;
 }
 
+/* Two rows show that they share a key; a page of one never does. */
+int
+reader_page_size(const Reader *reader)
+{
+	return Max(reader->conn->page_size, reader->doubtful ? 2 : 1);
+}
+
 static int
 request_limit(Reader *reader)
 {
 	if (reader->paging == PAGING_ONCE && reader->query->limit > 0)
-		return Min(reader->query->limit, reader->conn->page_size);
-	return reader->conn->page_size;
+		return Min(reader->query->limit, reader_page_size(reader));
+	return reader_page_size(reader);
 }
 
 /*

@@ -98,6 +98,7 @@ extern SuiteqlPosition *position_of_number(MemoryContext cxt, int64 number);
 extern void				position_restore(Reader *reader, const char *text);
 
 /* read.c */
+extern int	reader_page_size(const Reader *reader);
 extern void reader_request_page(Reader *reader, Lane *lane);
 extern bool reader_has_enough(Reader *reader, int64 rows);
 
