@@ -47,9 +47,9 @@ $node->safe_psql('postgres', q{
 		WHEN (old.next_run_at < new.next_run_at) EXECUTE FUNCTION note_due()});
 make_jobs($node, q{IF (SELECT max(n) FROM public.ran WHERE sync_id = sync) % 10 = 0 THEN PERFORM public.advance('5 s'); END IF;});
 my $began = $node->safe_psql('postgres', 'SELECT stop_clock(true)');
-until_query($node, 'a quarter of an hour',
+until_query($node, "minute $_",
 	qq{WITH moved AS (SELECT CASE WHEN NOT EXISTS (SELECT FROM makini._job) THEN advance('2 s') END AS a)
-		SELECT worker_now() > timestamptz '$began' + interval '15 min' FROM moved WHERE a IS NULL OR a IS NOT NULL});
+		SELECT worker_now() > timestamptz '$began' + interval '$_ min' FROM moved WHERE a IS NULL OR a IS NOT NULL}) foreach 3, 6, 9, 12, 15;
 make_jobs($node, '');
 until_query($node, 'what is left', 'SELECT NOT EXISTS (SELECT FROM makini._job)');
 is($node->safe_psql('postgres', 'SELECT count(DISTINCT sync_id) FROM ran'), 500, 'every sync ran');
