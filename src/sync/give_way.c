@@ -18,8 +18,8 @@
 #include "sync/worker.h"
 
 /* What this worker runs, and its place in the table. */
-static const Job *current = NULL;
-static int		  current_slot;
+static Job *current = NULL;
+static int	current_slot;
 
 /* ---- the scheduler's side ---- */
 
@@ -48,7 +48,7 @@ give_way_tell(TimestampTz now, bool all)
 /* ---- the run worker's side ---- */
 
 void
-give_way_begin(int slot, const Job *job)
+give_way_begin(int slot, Job *job)
 {
 	WorkerShared *shared = worker_shared();
 
@@ -84,8 +84,23 @@ was_told(void)
 	return told;
 }
 
+/* Nothing is to run here any more, or not at this hour. */
+static bool
+has_to_stop(TimestampTz now)
+{
+	return !makini_launcher || !instance_may_run() || now >= current->closes;
+}
+
+static bool
+others_wait(TimestampTz now)
+{
+	if (was_told())
+		return true;
+	return (current->backfill || now >= current->began + GIVE_WAY_AFTER) && another_database_waits();
+}
+
 bool
-worker_should_yield(void)
+worker_should_yield(bool goes_on)
 {
 	TimestampTz now;
 
@@ -93,7 +108,6 @@ worker_should_yield(void)
 		return false;
 	worker_handle_signals();
 	now = worker_now();
-	if (!makini_launcher || !instance_may_run() || now >= current->closes || was_told())
-		return true;
-	return (current->backfill || now >= current->began + GIVE_WAY_AFTER) && another_database_waits();
+	current->gave_way = has_to_stop(now) || (goes_on && others_wait(now));
+	return current->gave_way;
 }

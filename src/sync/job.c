@@ -408,6 +408,7 @@ take_claimed(Job *job, TimestampTz now)
 	job->backfill = strcmp(item_text(0, 2), "backfill") == 0;
 	strlcpy(job->mode, mode == NULL ? "" : mode, sizeof(job->mode));
 	job->began = now;
+	job->gave_way = false;
 	job->closes = DT_NOEND;
 	if (job->backfill)
 		(void) backfill_begins(hours, now, &job->closes);
@@ -455,21 +456,17 @@ lane_of(const Job *job)
 	return job->backfill ? "backfill" : "incremental";
 }
 
-/*
- * Strikes the job off.  A load that is not through goes on, and so do changes
- * that gave way to others: at once.
- */
+/* Strikes the job off, or queues it again from a moment on (0: no). */
 static void
-close_job(const Job *job, int failures, bool load_left, TimestampTz now)
+close_job(const Job *job, TimestampTz again)
 {
-	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3];
-	TimestampTz again = now + worker_backoff(failures, FAILURE_BASE, BACKOFF_CAP);
+	Oid	  types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum values[3];
 
 	values[0] = Int64GetDatum(job->sync_id);
 	values[1] = CStringGetTextDatum(lane_of(job));
 	values[2] = TimestampTzGetDatum(again);
-	if (load_left && (job->backfill || failures == 0))
+	if (again != 0)
 		SPI_execute_with_args("UPDATE makini._job SET worker = NULL, token = NULL, epoch = NULL,"
 							  " started_at = NULL, crashes = 0, mode = NULL, due_at = $3"
 							  " WHERE sync_id = $1 AND lane = $2",
@@ -477,36 +474,47 @@ close_job(const Job *job, int failures, bool load_left, TimestampTz now)
 	else
 		SPI_execute_with_args("DELETE FROM makini._job WHERE sync_id = $1 AND lane = $2", 2, types,
 							  values, NULL, false, 0);
-	if (failures > 0)
-		SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $3"
-							  " WHERE sync_id = $1 AND schedule IS NOT NULL",
-							  3, types, values, NULL, false, 0);
 }
 
+static void
+put_off_sync(int64 sync_id, TimestampTz until)
+{
+	Oid	  types[2] = {INT8OID, TIMESTAMPTZOID};
+	Datum values[2] = {Int64GetDatum(sync_id), TimestampTzGetDatum(until)};
+
+	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $2"
+						  " WHERE sync_id = $1 AND schedule IS NOT NULL",
+						  2, types, values, NULL, false, 0);
+}
+
+/*
+ * Who gave way goes on as soon as there is a place, whatever went wrong before;
+ * a load that is not through goes on too, and after failures both wait.
+ */
 void
 job_finish(const Job *job, bool cancelled)
 {
 	JobTransaction transaction;
 	TimestampTz	   now = worker_now();
-	Oid			   types[2] = {INT8OID, TEXTOID};
-	Datum		   values[2];
+	Oid			   types[1] = {INT8OID};
+	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
 
 	job_begin(&transaction);
-	values[0] = Int64GetDatum(job->sync_id);
-	values[1] = CStringGetTextDatum(lane_of(job));
 	SPI_execute_with_args("SELECT s.consecutive_failures::bigint, EXISTS (SELECT FROM makini._load l"
-						  " WHERE l.sync_id = s.sync_id AND l.lane = $2),"
+						  " WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'),"
 						  " s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
-						  2, types, values, NULL, false, 1);
+						  1, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
-		int			failures = (int) item_int64(0, 1, 0);
-		bool		load_left = item_bool(0, 2) && !cancelled;
-		char	   *hours = item_text(0, 3);
+		int			failures = job->gave_way ? 0 : (int) item_int64(0, 1, 0);
+		bool		goes_on = job->gave_way || (job->backfill && item_bool(0, 2) && !cancelled);
+		char	   *hours = job->backfill ? item_text(0, 3) : NULL;
+		TimestampTz again = now + worker_backoff(failures, FAILURE_BASE, BACKOFF_CAP);
 		TimestampTz closes;
 
-		close_job(job, failures, load_left,
-				  backfill_begins(job->backfill ? hours : NULL, now, &closes));
+		close_job(job, goes_on ? backfill_begins(hours, again, &closes) : 0);
+		if (failures > 0)
+			put_off_sync(job->sync_id, again);
 	}
 	job_end(&transaction);
 }

@@ -34,6 +34,7 @@ typedef struct Job
 	char		mode[16]; /* empty: what the sync needs */
 	TimestampTz began;
 	TimestampTz closes; /* when the hours for it are over; DT_NOEND: never */
+	bool		gave_way;
 } Job;
 
 /* What there is to do, as of a moment. */
@@ -118,7 +119,7 @@ extern bool account_look_next(TimestampTz now);
 extern void give_way_tell(TimestampTz now, bool all);
 
 /* By a run worker: a job begins, or with NULL ends. */
-extern void give_way_begin(int slot, const Job *job);
+extern void give_way_begin(int slot, Job *job);
 
 /* Another database waits for a place that is more its than this one's. */
 extern bool another_database_waits(void);

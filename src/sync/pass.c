@@ -349,7 +349,7 @@ read_phase(Run *run)
 		progress_notice(run->sync);
 		if (run->counters.read >= REJECTS_JUDGED_FROM)
 			judge_rejects(run, run->counters.rejected, run->counters.read);
-		if (!run->ended && worker_should_yield())
+		if (!run->ended && worker_should_yield(run->load->position != NULL))
 		{
 			run->left = true;
 			break;

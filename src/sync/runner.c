@@ -135,6 +135,7 @@ next_job(int slot)
 	give_way_begin(slot, &job);
 	failed = run(&job);
 	give_way_begin(slot, NULL);
+	job.gave_way = job.gave_way && failed == NULL;
 	finish_job(&job, failures, failed);
 	return true;
 }

@@ -82,11 +82,12 @@ extern TimestampTz worker_time(TimestampTz clock);
 /*
  * worker_should_yield
  *		Should a run stop at this page, to be taken up again later?  True in a run
- *		worker when others wait for its place, when the hours for it are over, or
- *		when nothing is to run here any more; false everywhere else.  Takes note of
- *		changed settings: call it where a statement could end.
+ *		worker when the hours for it are over, when nothing is to run here any more,
+ *		or when others wait for its place and it goes on from here afterwards: who
+ *		would begin anew each time might never end.  False everywhere else.  Takes
+ *		note of changed settings: call it where a statement could end.
  */
-extern bool worker_should_yield(void);
+extern bool worker_should_yield(bool goes_on);
 
 /* ---- schedule_text.c ---- */
 
