@@ -49,6 +49,7 @@ typedef struct DeprecationEntry
 	TimestampTz	   first_seen;
 	TimestampTz	   last_seen;
 	TimestampTz	   told_at;
+	bool		   untold;		  /* it said something else since */
 	TimestampTz	   deprecated_at; /* 0: not said, like the next */
 	TimestampTz	   sunset_at;
 	char		   link[MAX_LINK_KEPT]; /* "": none */
@@ -155,6 +156,7 @@ record(const DeprecationKey *key, const DeprecationEntry *said)
 	dshash_table	 *table = shmem_tables()->deprecations;
 	TimestampTz		  now = GetCurrentTimestamp();
 	bool			  found;
+	bool			  differs;
 	bool			  news;
 	DeprecationEntry *entry;
 
@@ -165,10 +167,11 @@ record(const DeprecationKey *key, const DeprecationEntry *said)
 	{
 		entry->first_seen = now;
 		entry->told_at = 0;
+		entry->untold = false;
 	}
-	news = !found || entry->deprecated_at != said->deprecated_at ||
+	differs = !found || entry->deprecated_at != said->deprecated_at ||
 		entry->sunset_at != said->sunset_at || strcmp(entry->link, said->link) != 0;
-	news = news && now - entry->told_at >= NEWS_EVERY;
+	news = deprecation_is_news(differs, now - entry->told_at >= NEWS_EVERY, &entry->untold);
 	entry->last_seen = now;
 	entry->deprecated_at = said->deprecated_at;
 	entry->sunset_at = said->sunset_at;

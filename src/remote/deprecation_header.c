@@ -235,3 +235,12 @@ deprecation_template(const char *path, char *out, size_t size)
 	}
 	out[used] = '\0';
 }
+
+bool
+deprecation_is_news(bool differs, bool may_tell, bool *untold)
+{
+	bool news = (differs || *untold) && may_tell;
+
+	*untold = (differs || *untold) && !may_tell;
+	return news;
+}

@@ -39,4 +39,11 @@ extern bool deprecation_link(const char *link, char *target, size_t len);
  */
 extern void deprecation_template(const char *path, char *out, size_t len);
 
+/*
+ * deprecation_is_news
+ *		Is what a server says to be told of now?  Changes may be told of so much
+ *		later; *untold: until then they are kept in mind.
+ */
+extern bool deprecation_is_news(bool differs, bool may_tell, bool *untold);
+
 #endif /* MAKINI_DEPRECATION_HEADER_H */

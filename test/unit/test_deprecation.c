@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_deprecation.c
- *		TAP tests of the headers Deprecation, Sunset and Link.
+ *		TAP tests of the headers Deprecation, Sunset and Link, and when they are news.
  *
  * Links: src/remote/deprecation_header.c src/remote/retry.c
  *
@@ -119,11 +119,25 @@ test_template(void)
 	comes_to("/a-path-of-just-so/many/1", "/a-path-of-just-so/many");
 }
 
+static void
+test_news(void)
+{
+	bool untold = false;
+
+	ok(!deprecation_is_news(false, true, &untold), "what was told is no news");
+	ok(deprecation_is_news(true, true, &untold) && !untold, "something else is");
+	ok(!deprecation_is_news(true, false, &untold), "not so soon again");
+	ok(!deprecation_is_news(false, false, &untold), "nor when it is said once more");
+	ok(deprecation_is_news(false, true, &untold), "but later, though nothing is new then");
+	ok(!deprecation_is_news(false, true, &untold), "and once");
+}
+
 int
 main(void)
 {
 	test_dates();
 	test_links();
 	test_template();
+	test_news();
 	return tap_done();
 }
