@@ -246,9 +246,10 @@ extern void		 delivery_free(Delivery *delivery);
  * fanout
  *		Number at most limit new events and put a delivery of each into the table
  *		for every webhook that wants it, claimed as far as there is room.  Those
- *		are added to the list.  Returns the number of events.
+ *		are added to the list.  Returns the number of events; *refreshed: webhooks
+ *		were others than they had been.
  */
-extern int fanout(int limit, int64 sender, dlist_head *claimed);
+extern int fanout(int limit, int64 sender, dlist_head *claimed, bool *refreshed);
 
 extern bool pattern_matches(const char *pattern, const char *text);
 

@@ -394,21 +394,26 @@ announce(const Fanout *fanout)
  * Whoever makes a webhook and then an event has both, so what webhooks there are
  * is looked at with a snapshot from after the events were taken.
  */
-static void
+static bool
 look_at_webhooks(void)
 {
+	bool refreshed;
+
 	PushActiveSnapshot(GetTransactionSnapshot());
 	endpoints_check();
-	if (endpoints_refresh())
+	refreshed = endpoints_refresh();
+	if (refreshed)
 		webhook_store_instance();
 	PopActiveSnapshot();
+	return refreshed;
 }
 
 int
-fanout(int limit, int64 sender, dlist_head *claimed)
+fanout(int limit, int64 sender, dlist_head *claimed, bool *refreshed)
 {
 	Fanout fanout = {.now = GetCurrentTimestamp()};
 
+	*refreshed = false;
 	fanout.nevents = (int) event_sequence_new(limit);
 	if (fanout.nevents == 0)
 		return 0;
@@ -416,7 +421,7 @@ fanout(int limit, int64 sender, dlist_head *claimed)
 	for (int i = 0; i < fanout.nevents; i++)
 		event_row_read(&fanout.events[i], i, 1);
 	SPI_freetuptable(SPI_tuptable);
-	look_at_webhooks();
+	*refreshed = look_at_webhooks();
 	endpoints_visit(choose_for_endpoint, &fanout);
 	insert_pending(&fanout, sender);
 	for (int i = 0; i < fanout.nlines; i++)

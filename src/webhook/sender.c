@@ -314,11 +314,14 @@ fanout_limit(void)
 static void
 look_for_events(dlist_head *claimed)
 {
-	int limit = sender.look ? fanout_limit() : 0;
+	int	 limit = sender.look ? fanout_limit() : 0;
+	bool refreshed;
 
 	if (limit == 0)
 		return;
-	sender.look = fanout(limit, sender.number, claimed) == limit;
+	sender.look = fanout(limit, sender.number, claimed, &refreshed) == limit;
+	if (refreshed)
+		sender.swept_at = 0;
 	sender.looked_us = reactor_clock();
 }
 
