@@ -148,6 +148,8 @@ ask_for_mark(AccountLook *look, char **mark)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	conn = connection_open(look->serverid, look->role, REMOTE_USE_PROBE);
 	PopActiveSnapshot();
+	/* it is asked again in an hour anyway */
+	conn->endpoint.max_retries = Min(conn->endpoint.max_retries, 1);
 
 	*mark = NULL;
 	if (conn->connector->account_mark == NULL)
