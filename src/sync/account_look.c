@@ -48,9 +48,10 @@ typedef struct AccountLook
 	Oid			  serverid;
 	List		 *sources; /* of Oid: foreign tables that its syncs read */
 	char		 *mark;
-	List		 *told; /* of char * */
-	List		 *tell; /* of char *: what is to be called told from now on */
-	List		 *all;	/* of Looked * */
+	List		 *told;	  /* of char * */
+	List		 *tell;	  /* of char *: what is to be called told from now on */
+	List		 *all;	  /* of Looked * */
+	bool		  undone; /* something was to be followed and could not be */
 } AccountLook;
 
 /* ---- which is due ---- */
@@ -242,6 +243,34 @@ tell_news(AccountLook *look, Looked *looked, List *findings)
 	look_tell(looked);
 }
 
+/* Returns what could not be followed: that is told once, but tried each day. */
+static List *
+follow_and_tell(AccountLook *look, Looked *looked)
+{
+	List	 *undone = NIL;
+	ListCell *lc;
+
+	look_follow(looked);
+	foreach(lc, looked->targets)
+	{
+		if (!is_new(lfirst(lc)))
+			looked->targets = foreach_delete_current(looked->targets, lc);
+	}
+	look_apply(looked);
+	foreach(lc, looked->findings)
+	{
+		Finding *finding = lfirst(lc);
+
+		if (finding->applied)
+			continue;
+		undone = lappend(undone, finding);
+		looked->findings = foreach_delete_current(looked->findings, lc);
+	}
+	look_tell(looked);
+	look->undone |= undone != NIL;
+	return undone;
+}
+
 static void
 settle_table(AccountLook *look, Looked *looked)
 {
@@ -265,15 +294,7 @@ settle_table(AccountLook *look, Looked *looked)
 	looked->findings = added;
 	looked->targets = NIL;
 	if (added != NIL)
-	{
-		look_follow(looked);
-		foreach(lc, looked->targets)
-		{
-			if (!is_new(lfirst(lc)))
-				looked->targets = foreach_delete_current(looked->targets, lc);
-		}
-		look_apply(looked);
-	}
+		rest = list_concat(follow_and_tell(look, looked), rest);
 	tell_news(look, looked, rest);
 	look_remember_first(looked);
 }
@@ -309,7 +330,8 @@ settle(AccountLook *look, const char *mark)
 
 	foreach(lc, look->all)
 		settle_table(look, lfirst(lc));
-	keep_mark(look, mark);
+	/* no account has this one, so that the next look compares again */
+	keep_mark(look, look->undone ? "" : mark);
 }
 
 /* ---- one account ---- */

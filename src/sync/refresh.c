@@ -396,7 +396,6 @@ look_apply(Looked *looked)
 	foreach(lc, looked->targets)
 		run_finding(lfirst(lc), looked->role);
 	take_back_left_out(looked);
-	look_tell(looked);
 	if (looked->known == NULL)
 		return;
 	foreach(lc, looked->findings)
@@ -469,7 +468,10 @@ makini_refresh_schema(PG_FUNCTION_ARGS)
 
 		look_follow(looked);
 		if (apply)
+		{
 			look_apply(looked);
+			look_tell(looked);
+		}
 		if (!XactReadOnly)
 			look_remember_first(looked);
 		put_findings(result, looked->findings);

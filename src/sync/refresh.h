@@ -54,7 +54,7 @@ extern List *look_at_tables(List *relids, Oid role);
 /* What of the findings the targets of the table's syncs are to follow. */
 extern void look_follow(Looked *looked);
 
-/* Run what can be run, tell of it, and know it from now on. */
+/* Run what can be run, and know it from now on. */
 extern void look_apply(Looked *looked);
 
 /* Raise one schema.changed of the findings. */

@@ -38,7 +38,7 @@ sub days_later
 }
 
 # ---- fields that are not there yet ----
-set_active($_, 0) foreach 'custitem_sim_color', 'custitem_sim_notes';
+set_active($_, 0) foreach 'custitem_sim_color', 'custitem_sim_notes', 'custitem_sim_shelf_days';
 my ($entity) = map { $_->[0] } $sim->sql("SELECT lower(min(scriptid)) FROM netsuite.customfield WHERE lower(scriptid) LIKE 'custentity%'");
 set_active($entity, 0);
 connect_server($node, $sim, tables => [ 'item', 'customer' ]);
@@ -75,6 +75,21 @@ my $before = told();
 set_active('custitem_sim_notes', 1);
 days_later('25 hours');
 is(told(), "$before, erp.item added custitem_sim_notes true", 'another one is told, and the first not again');
+
+# ---- one that can't be followed at once ----
+$before = told();
+ask(q{CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+	CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER FOREIGN TABLE') EXECUTE FUNCTION refuse()});
+set_active('custitem_sim_shelf_days', 1);
+days_later('25 hours') foreach 1 .. 2;
+is(told(), "$before, erp.item added custitem_sim_shelf_days false", 'what an event trigger forbids is told once');
+ask('DROP EVENT TRIGGER refuse');
+days_later('25 hours');
+is(told(), "$before, erp.item added custitem_sim_shelf_days false, erp.item added custitem_sim_shelf_days true", 'and followed when it may be');
+is(columns('erp.item', 'custitem_sim_shelf_days') . columns('w.item', 'custitem_sim_shelf_days'), '11', 'in source and target');
+$sim->forget;
+days_later('25 hours');
+is(lists() . queries(), '10', 'then one request is enough again');
 
 # ---- one that goes ----
 $before = told();
