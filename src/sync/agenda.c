@@ -19,12 +19,14 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "sync/define.h"
 #include "sync/run.h"
@@ -61,7 +63,9 @@ sync_lock(int64 sync_id, RunLane lane)
 
 /*
  * sync_lock_for_change
- *		The same until the end of the transaction, for who changes the sync.
+ *		The same until the end of the transaction, for who changes the sync.  Who
+ *		waited for another to change it may be faster than that one, who lets go of
+ *		its locks one after another.
  */
 bool
 sync_lock_for_change(int64 sync_id, RunLane lane)
@@ -69,7 +73,16 @@ sync_lock_for_change(int64 sync_id, RunLane lane)
 	LOCKTAG tag;
 
 	set_lock_tag(&tag, sync_id, lane);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	for (int tries = 0; tries < 10; tries++)
+	{
+		if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+			return true;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 void
