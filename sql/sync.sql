@@ -545,6 +545,9 @@ SELECT count(*) FROM makini.sync_run WHERE sync_id IN (4001, :a, :b);
 SELECT makini.drop_sync(sync_id, target LIKE 'sync_all.%') FROM makini.sync WHERE sync_id > 4000 ORDER BY sync_id;
 SELECT count(*) FROM makini.sync WHERE sync_id > 4000;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'sync_all'::regnamespace;
+-- a statement that makes one has it
+SELECT makini.pause_sync(s) AS paused, makini.drop_sync(s, true) AS dropped
+FROM (SELECT makini.create_sync('sync.department', 'warehouse.once', schedule => NULL) AS s OFFSET 0) AS made;
 
 -- what of the source the other tests want as it was
 \! $SIM sql "DELETE FROM netsuite.department WHERE id > 9000"

@@ -168,10 +168,10 @@ imported_recall(Oid relid)
 	values[2] = CStringGetTextDatum(connection_home());
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT custom_fields, display, columns FROM makini._imported"
-						  " WHERE CASE WHEN home = $3 THEN relation_oid = $1 ELSE relation = $2 END"
-						  " ORDER BY home = $3 DESC LIMIT 1",
-						  lengthof(types), types, values, NULL, true, 1);
+	(void) private_query("SELECT custom_fields, display, columns FROM makini._imported"
+						 " WHERE CASE WHEN home = $3 THEN relation_oid = $1 ELSE relation = $2 END"
+						 " ORDER BY home = $3 DESC LIMIT 1",
+						 lengthof(types), types, values, NULL);
 	if (SPI_processed == 1)
 		imported = read_row(caller);
 	SPI_finish();

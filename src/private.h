@@ -23,7 +23,11 @@
 extern uint64 private_execute(const char *statement, int nargs, const Oid *types,
 							  const Datum *values, const char *nulls);
 
-/* The same for who is connected to SPI and has those rights; SPI_tuptable holds the rows. */
+/*
+ * The same for who is connected to SPI and has those rights; SPI_tuptable holds
+ * the rows.  Sees what the transaction itself has written, even the statement
+ * that calls for it.
+ */
 extern uint64 private_query(const char *statement, int nargs, const Oid *types, const Datum *values,
 							const char *nulls);
 

@@ -267,10 +267,10 @@ syncs_of_server(Oid serverid)
 	values[0] = UUIDPGetDatum(&id);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id FROM makini._sync"
-						  " WHERE connection_id = $1 AND mode <> 'drain' AND home = makini._home()"
-						  " ORDER BY 1",
-						  1, types, values, NULL, true, 0);
+	(void) private_query("SELECT sync_id FROM makini._sync"
+						 " WHERE connection_id = $1 AND mode <> 'drain' AND home = makini._home()"
+						 " ORDER BY 1",
+						 1, types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		int64		  sync_id = private_int64(i, 1, 0);

@@ -203,8 +203,7 @@ sync_load(int64 sync_id)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(load_statement, 1, types, values, NULL, true, 1);
-	if (SPI_processed == 0)
+	if (private_query(load_statement, 1, types, values, NULL) == 0)
 		sync_raise_unknown(sync_id);
 	sync = sync_from_row(caller);
 	SPI_finish();

@@ -255,10 +255,10 @@ read_row(Drain *drain)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT s.options->>'acknowledge', s.options->>'refuse', t.entity, t.target_oid"
-						  " FROM makini._sync s LEFT JOIN makini._drain_target t ON t.sync_id = s.sync_id"
-						  " WHERE s.sync_id = $1",
-						  1, types, values, NULL, true, 0);
+	(void) private_query("SELECT s.options->>'acknowledge', s.options->>'refuse', t.entity, t.target_oid"
+						 " FROM makini._sync s LEFT JOIN makini._drain_target t ON t.sync_id = s.sync_id"
+						 " WHERE s.sync_id = $1",
+						 1, types, values, NULL);
 	if (SPI_processed > 0)
 	{
 		drain->mode = ack_mode(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));

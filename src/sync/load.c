@@ -70,10 +70,10 @@ load_find(int64 sync_id, RunLane lane)
 	values[1] = CStringGetTextDatum(run_lane_name(lane));
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT mode, window_from, window_to, position, phase::bigint, started_at,"
-						  " rows_expected, rows_done, check_id, was_empty, columns::text[]"
-						  " FROM makini._load WHERE sync_id = $1 AND lane = $2",
-						  lengthof(types), types, values, NULL, true, 1);
+	(void) private_query("SELECT mode, window_from, window_to, position, phase::bigint, started_at,"
+						 " rows_expected, rows_done, check_id, was_empty, columns::text[]"
+						 " FROM makini._load WHERE sync_id = $1 AND lane = $2",
+						 lengthof(types), types, values, NULL);
 	if (SPI_processed == 1)
 	{
 		load = SPI_palloc(sizeof(Load));

@@ -166,16 +166,16 @@ look_for_owed(void *arg)
 		return;
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT FROM makini._owed WHERE sync_id = $1 OFFSET " MANY, 1, types,
-						  values, NULL, true, 1);
+	(void) private_query("SELECT FROM makini._owed WHERE sync_id = $1 OFFSET " MANY " LIMIT 1", 1,
+						 types, values, NULL);
 
 	/* nobody may have counted what has just landed: chunks would be looked for in all of it */
 	if (SPI_processed > 0)
 		SPI_execute("ANALYZE makini._owed (key_hash, row_id, sync_id, answer_id)", false, 0);
-	SPI_execute_with_args("SELECT FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
-						  " WHERE o.sync_id = $1 AND NOT o.decided"
-						  " AND (o.accepted IS NULL OR a.landed_at IS NULL)",
-						  1, types, values, NULL, true, 1);
+	(void) private_query("SELECT FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
+						 " WHERE o.sync_id = $1 AND NOT o.decided"
+						 " AND (o.accepted IS NULL OR a.landed_at IS NULL) LIMIT 1",
+						 1, types, values, NULL);
 	chunk->blocked = SPI_processed > 0;
 	SPI_finish();
 	makini_rights_restore(&saved);
@@ -184,8 +184,6 @@ look_for_owed(void *arg)
 static void
 take_row(Chunk *chunk, uint64 row)
 {
-	HeapTuple		 tuple = SPI_tuptable->vals[row];
-	TupleDesc		 desc = SPI_tuptable->tupdesc;
 	Acknowledgement *acknowledgement = &chunk->acknowledgements[row];
 	ArrayType		*array;
 	Datum			*keys;
@@ -194,17 +192,17 @@ take_row(Chunk *chunk, uint64 row)
 	int				 n;
 	bool			 isnull;
 
-	chunk->row_ids[row] = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-	array = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 2, &isnull));
+	chunk->row_ids[row] = private_int64(row, 1, 0);
+	array = DatumGetArrayTypeP(private_value(row, 2, &isnull));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &keys, &nulls, &n);
 	texts = MemoryContextAllocZero(chunk->cxt, sizeof(char *) * Max(n, chunk->drain->nkeys));
 	for (int i = 0; i < n; i++)
 		texts[i] = nulls[i] ? NULL : MemoryContextStrdup(chunk->cxt, TextDatumGetCString(keys[i]));
 	acknowledgement->key = texts;
-	acknowledgement->accepted = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+	acknowledgement->accepted = private_bool(row, 3);
 	acknowledgement->message =
-		MemoryContextStrdup(chunk->cxt, TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull)));
-	chunk->after = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
+		MemoryContextStrdup(chunk->cxt, TextDatumGetCString(private_value(row, 4, &isnull)));
+	chunk->after = private_int64(row, 5, 0);
 }
 
 /*
@@ -240,17 +238,17 @@ read_chunk(void *arg)
 	makini_rights_of_extension(&saved);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_execute_with_args("SELECT row_id, key, bool_and(accepted) OVER same,"
-						  " coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
-						  " FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
-						  "  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
-						  "  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
-						  "  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
-						  "   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
-						  "   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
-						  "  ORDER BY o.key_hash FETCH FIRST " CHUNK " ROWS WITH TIES) AS o"
-						  " WINDOW same AS (PARTITION BY key_hash, key) ORDER BY key_hash",
-						  lengthof(types), types, values, NULL, true, 0);
+	(void) private_query("SELECT row_id, key, bool_and(accepted) OVER same,"
+						 " coalesce(min(message) FILTER (WHERE NOT accepted) OVER same, ''), key_hash"
+						 " FROM (SELECT o.* FROM makini._owed o JOIN makini._drain_answer a USING (answer_id)"
+						 "  WHERE o.sync_id = $1 AND o.key_hash > $2 AND o.accepted IS NOT NULL"
+						 "  AND (a.landed_at IS NOT NULL OR o.decided) AND $4 IN (0, o.answer_id)"
+						 "  AND NOT ($3 AND EXISTS (SELECT FROM makini._owed u JOIN makini._drain_answer b USING (answer_id)"
+						 "   WHERE u.sync_id = o.sync_id AND u.key_hash = o.key_hash AND u.key = o.key AND NOT u.decided"
+						 "   AND CASE WHEN b.landed_at IS NOT NULL THEN u.accepted IS NULL ELSE u.answer_id > o.answer_id END))"
+						 "  ORDER BY o.key_hash FETCH FIRST " CHUNK " ROWS WITH TIES) AS o"
+						 " WINDOW same AS (PARTITION BY key_hash, key) ORDER BY key_hash",
+						 lengthof(types), types, values, NULL);
 	chunk->n = (int) SPI_processed;
 	chunk->row_ids = MemoryContextAlloc(chunk->cxt, sizeof(int64) * Max(1, chunk->n));
 	chunk->acknowledgements =
@@ -363,13 +361,13 @@ with_earlier(const Chunk *chunk, Datum row_ids)
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	SPI_connect();
-	SPI_execute_with_args("SELECT array_agg(DISTINCT e.row_id) FROM unnest($2) AS u(row_id)"
-						  " CROSS JOIN LATERAL (SELECT o.key_hash, o.key, o.answer_id FROM makini._owed o"
-						  "  WHERE o.sync_id = $1 AND o.row_id = u.row_id OFFSET 0) AS t"
-						  " CROSS JOIN LATERAL (SELECT o.row_id FROM makini._owed o"
-						  "  WHERE o.sync_id = $1 AND o.key_hash = t.key_hash AND o.key = t.key"
-						  "  AND o.answer_id <= t.answer_id OFFSET 0) AS e",
-						  2, types, values, NULL, true, 0);
+	(void) private_query("SELECT array_agg(DISTINCT e.row_id) FROM unnest($2) AS u(row_id)"
+						 " CROSS JOIN LATERAL (SELECT o.key_hash, o.key, o.answer_id FROM makini._owed o"
+						 "  WHERE o.sync_id = $1 AND o.row_id = u.row_id OFFSET 0) AS t"
+						 " CROSS JOIN LATERAL (SELECT o.row_id FROM makini._owed o"
+						 "  WHERE o.sync_id = $1 AND o.key_hash = t.key_hash AND o.key = t.key"
+						 "  AND o.answer_id <= t.answer_id OFFSET 0) AS e",
+						 2, types, values, NULL);
 	ids = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	old = MemoryContextSwitchTo(caller);
 	ids = isnull ? row_ids : PointerGetDatum(DatumGetArrayTypePCopy(ids));

@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "connection_store.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/drift.h"
 #include "sync/refresh.h"
 #include "sync/schema_change.h"
@@ -165,9 +166,9 @@ syncs_of(Oid relid)
 	values[1] = CStringGetTextDatum(connection_home());
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE source_oid = $1 AND home = $2"
-						  " AND mode <> 'drain' ORDER BY sync_id",
-						  lengthof(types), types, values, NULL, true, 0);
+	(void) private_query("SELECT sync_id FROM makini._sync WHERE source_oid = $1 AND home = $2"
+						 " AND mode <> 'drain' ORDER BY sync_id",
+						 lengthof(types), types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool  isnull;

@@ -283,9 +283,9 @@ open_rejected(ArrayType *ids)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT rejected_id, sync_id FROM makini._rejected_row"
-						  " WHERE rejected_id = ANY ($1) AND resolved_at IS NULL ORDER BY 1",
-						  1, types, values, NULL, true, 0);
+	(void) private_query("SELECT rejected_id, sync_id FROM makini._rejected_row"
+						 " WHERE rejected_id = ANY ($1) AND resolved_at IS NULL ORDER BY 1",
+						 1, types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);

@@ -118,9 +118,9 @@ request_all(const pg_uuid_t *connection, const char *mode)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id FROM makini._sync WHERE connection_id = $1 AND enabled"
-						  " AND home = makini._home() AND mode <> 'drain' ORDER BY sync_id",
-						  1, types, values, NULL, true, 0);
+	(void) private_query("SELECT sync_id FROM makini._sync WHERE connection_id = $1 AND enabled"
+						 " AND home = makini._home() AND mode <> 'drain' ORDER BY sync_id",
+						 1, types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		queued += put_request(private_int64(i, 1, 0), mode);
 	SPI_finish();

@@ -98,10 +98,10 @@ find_repeats(Apply *apply, List *keys)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT n FROM unnest($2) WITH ORDINALITY AS u(k, n)"
-						  " CROSS JOIN LATERAL (SELECT FROM makini._seen AS s"
-						  "  WHERE s.sync_id = $1 AND s.key = " SEEN_KEY " LIMIT 1) AS s",
-						  lengthof(types), types, values, NULL, true, 0);
+	(void) private_query("SELECT n FROM unnest($2) WITH ORDINALITY AS u(k, n)"
+						 " CROSS JOIN LATERAL (SELECT FROM makini._seen AS s"
+						 "  WHERE s.sync_id = $1 AND s.key = " SEEN_KEY " LIMIT 1) AS s",
+						 lengthof(types), types, values, NULL);
 	if (SPI_processed > 0)
 		again = MemoryContextAllocZero(apply->page_cxt, list_length(keys));
 	for (uint64 i = 0; i < SPI_processed; i++)

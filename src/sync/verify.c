@@ -80,9 +80,9 @@ sync_of_check(int64 check_id)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT sync_id, finished_at IS NOT NULL FROM makini._sync_check"
-						  " WHERE check_id = $1",
-						  1, types, values, NULL, true, 1);
+	(void) private_query("SELECT sync_id, finished_at IS NOT NULL FROM makini._sync_check"
+						 " WHERE check_id = $1",
+						 1, types, values, NULL);
 	if (SPI_processed == 1)
 	{
 		sync_id = private_int64(0, 1, 0);
@@ -117,9 +117,9 @@ differing_keys(int64 check_id, const KeyColumns *columns)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT key FROM makini._sync_difference WHERE check_id = $1"
-						  " AND repaired_at IS NULL",
-						  1, types, values, NULL, true, 0);
+	(void) private_query("SELECT key FROM makini._sync_difference WHERE check_id = $1"
+						 " AND repaired_at IS NULL",
+						 1, types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		  isnull;

@@ -18,6 +18,7 @@
 #include "utils/uuid.h"
 
 #include "makini.h"
+#include "private.h"
 #include "remote/visible.h"
 #include "sync/define.h"
 
@@ -42,8 +43,8 @@ server_of_connection(const pg_uuid_t *connection)
 
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args("SELECT server_oid FROM makini._server WHERE connection_id = $1", 1,
-						  types, values, NULL, true, 1);
+	(void) private_query("SELECT server_oid FROM makini._server WHERE connection_id = $1", 1, types,
+						 values, NULL);
 	if (SPI_processed > 0)
 		serverid =
 			DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
