@@ -67,6 +67,9 @@ typedef struct AccountLook
 TimestampTz
 account_look_due(void)
 {
+	/* whoever is at one goes on to the next */
+	if (worker_somebody_looks())
+		return DT_NOEND;
 	SPI_execute("SELECT min(" DUE ")" ACCOUNTS, true, 1);
 	return SPI_processed == 0 ? DT_NOEND : private_int64(0, 1, DT_NOEND);
 }
@@ -75,28 +78,25 @@ account_look_due(void)
 static bool
 claim(AccountLook *look, TimestampTz now)
 {
-	Oid	  types[4] = {TIMESTAMPTZOID, UUIDOID, OIDOID, OIDOID};
-	Datum values[4];
-	bool  isnull;
+	Oid	  types[3] = {TIMESTAMPTZOID, UUIDOID, OIDOID};
+	Datum values[3];
 
 	values[0] = TimestampTzGetDatum(now);
-	SPI_execute_with_args("SELECT s.connection_id, r.oid::bigint, t.ftserver::bigint" ACCOUNTS
-						  " AND" DUE " <= $1 ORDER BY" DUE " LIMIT 1",
-						  1, types, values, NULL, true, 1);
+	(void) private_query("SELECT s.connection_id, r.oid::bigint, t.ftserver::bigint" ACCOUNTS
+						 " AND" DUE " <= $1 ORDER BY" DUE " LIMIT 1",
+						 1, types, values, NULL);
 	if (SPI_processed == 0)
 		return false;
-	look->connection =
-		*DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	(void) private_uuid(0, 1, &look->connection);
 	look->role = (Oid) private_int64(0, 2, 0);
 	look->serverid = (Oid) private_int64(0, 3, 0);
 	values[1] = UUIDPGetDatum(&look->connection);
 	values[2] = ObjectIdGetDatum(look->role);
-	values[3] = ObjectIdGetDatum(look->serverid);
 	SPI_execute_with_args("INSERT INTO makini._account_look AS l (due_at, connection_id, role_oid)"
-						  " SELECT $1 + interval '1 day', $2, $3 WHERE $4 IS NOT NULL"
+						  " VALUES ($1 + interval '1 day', $2, $3)"
 						  " ON CONFLICT (connection_id, role_oid) DO UPDATE SET due_at = excluded.due_at"
 						  " WHERE l.due_at <= $1 RETURNING l.mark, l.told",
-						  4, types, values, NULL, false, 1);
+						  3, types, values, NULL, false, 1);
 	return SPI_processed == 1;
 }
 
@@ -115,9 +115,9 @@ take_claimed(AccountLook *look)
 	values[0] = UUIDPGetDatum(&look->connection);
 	values[1] = ObjectIdGetDatum(look->role);
 	values[2] = ObjectIdGetDatum(look->serverid);
-	SPI_execute_with_args("SELECT DISTINCT s.source_oid::bigint" ACCOUNTS
-						  " AND s.connection_id = $1 AND r.oid = $2 AND t.ftserver = $3 ORDER BY 1",
-						  3, types, values, NULL, true, 0);
+	(void) private_query("SELECT DISTINCT s.source_oid::bigint" ACCOUNTS
+						 " AND s.connection_id = $1 AND r.oid = $2 AND t.ftserver = $3 ORDER BY 1",
+						 3, types, values, NULL);
 	MemoryContextSwitchTo(look->cxt);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		look->sources = lappend_oid(look->sources, (Oid) private_int64(i, 1, 0));
@@ -196,19 +196,6 @@ is_to_follow(const Looked *looked)
 	return false;
 }
 
-static bool
-in_texts(const List *texts, const char *text)
-{
-	ListCell *lc;
-
-	foreach(lc, texts)
-	{
-		if (strcmp(lfirst(lc), text) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* A column that is gone is left out by the next run, if not by the last one: one of them tells. */
 static bool
 is_news(const AccountLook *look, const Looked *looked, const Finding *finding, const char *text)
@@ -217,7 +204,7 @@ is_news(const AccountLook *look, const Looked *looked, const Finding *finding, c
 	ListCell *lc;
 
 	if (strcmp(finding->change, "removed") != 0)
-		return !in_texts(look->told, text);
+		return !in_names(look->told, text);
 	foreach(lc, looked->syncs)
 		news |= drift_note(*(int64 *) lfirst(lc), finding->column, finding->change);
 	return news;
@@ -243,19 +230,32 @@ tell_news(AccountLook *look, Looked *looked, List *findings)
 	look_tell(looked);
 }
 
+/* Of these the new ones; *others, which may be NULL: the rest. */
+static List *
+take_new(List *findings, List **others)
+{
+	List *new = NIL;
+	ListCell *lc;
+
+	if (others != NULL)
+		*others = NIL;
+	foreach(lc, findings)
+	{
+		if (is_new(lfirst(lc)))
+			new = lappend(new, lfirst(lc));
+		else if (others != NULL)
+			*others = lappend(*others, lfirst(lc));
+	}
+	return new;
+}
+
 /* Returns what could not be followed: that is told once, but tried each day. */
 static List *
-follow_and_tell(AccountLook *look, Looked *looked)
+apply_and_tell(AccountLook *look, Looked *looked)
 {
 	List	 *undone = NIL;
 	ListCell *lc;
 
-	look_follow(looked);
-	foreach(lc, looked->targets)
-	{
-		if (!is_new(lfirst(lc)))
-			looked->targets = foreach_delete_current(looked->targets, lc);
-	}
 	look_apply(looked);
 	foreach(lc, looked->findings)
 	{
@@ -274,27 +274,21 @@ follow_and_tell(AccountLook *look, Looked *looked)
 static void
 settle_table(AccountLook *look, Looked *looked)
 {
-	List	 *added = NIL;
-	List	 *rest = NIL;
-	ListCell *lc;
+	List *rest;
 
 	LockRelationOid(looked->relid, AccessShareLock);
 	if (get_rel_relkind(looked->relid) != RELKIND_FOREIGN_TABLE)
 		return;
 	look_follow(looked);
-	foreach(lc, looked->findings)
+	if (is_to_follow(looked))
 	{
-		Finding *finding = lfirst(lc);
-
-		if (is_new(finding) && is_to_follow(looked))
-			added = lappend(added, finding);
-		else
-			rest = lappend(rest, finding);
+		looked->findings = take_new(looked->findings, &rest);
+		looked->targets = take_new(looked->targets, NULL);
+		if (looked->findings != NIL)
+			rest = list_concat(apply_and_tell(look, looked), rest);
 	}
-	looked->findings = added;
-	looked->targets = NIL;
-	if (added != NIL)
-		rest = list_concat(follow_and_tell(look, looked), rest);
+	else
+		rest = looked->findings;
 	tell_news(look, looked, rest);
 	look_remember_first(looked);
 }
@@ -317,10 +311,10 @@ keep_mark(AccountLook *look, const char *mark)
 					" due_at = CASE WHEN $3 IS NULL THEN 'infinity' ELSE due_at END"
 					" WHERE connection_id = $1 AND role_oid = $2",
 					4, types, values, nulls);
-	private_execute("DELETE FROM makini._account_look l WHERE $1 IS NOT NULL AND NOT EXISTS"
+	private_execute("DELETE FROM makini._account_look l WHERE NOT EXISTS"
 					" (SELECT FROM makini._sync s WHERE s.connection_id = l.connection_id"
 					"  AND s.owner_oid = l.role_oid)",
-					1, types, values, NULL);
+					0, NULL, NULL, NULL);
 }
 
 static void
@@ -405,9 +399,10 @@ account_look_next(TimestampTz now)
 	bool		 found;
 
 	look->cxt = cxt;
-	found = next_due(look, now);
+	found = worker_begin_look() && next_due(look, now);
 	if (found)
 	{
+		worker_is_looking();
 		PG_TRY();
 		{
 			look_at_account(look);
@@ -422,6 +417,7 @@ account_look_next(TimestampTz now)
 		}
 		PG_END_TRY();
 	}
+	worker_end_look();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(cxt);
 	return found;

@@ -66,6 +66,7 @@ take_run_place(const JobQueue *queue)
 			;
 		shared->runs[slot].database = MyDatabaseId;
 		shared->runs[slot].backfill = false;
+		shared->runs[slot].looks = false;
 		(void) worker_reserve(&shared->runs[slot].process);
 	}
 	else
@@ -103,7 +104,7 @@ start_workers(const JobQueue *queue)
 	bool		  lack = false;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	missing = queue->ready + queue->running - worker_count_runs(MyDatabaseId);
+	missing = queue->ready + queue->running - worker_count_takers(MyDatabaseId);
 	LWLockRelease(shared->lock);
 	missing = Min(missing, queue->ready);
 	if (worker_now() < start_not_before)

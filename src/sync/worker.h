@@ -168,6 +168,7 @@ typedef struct WorkerRun
 	Oid			  database;
 	bool		  backfill;
 	bool		  gives_way; /* its run is to stop at its next page */
+	bool		  looks;	 /* at an account: it takes no job meanwhile */
 	WorkerProcess process;
 } WorkerRun;
 
@@ -201,6 +202,24 @@ extern void worker_wake_process(const WorkerProcess *process);
 
 /* With the lock held: run workers of a database, or of all (InvalidOid). */
 extern int worker_count_runs(Oid database);
+
+/* With the lock held: those of a database that have a job or are about to take one. */
+extern int worker_count_takers(Oid database);
+
+/*
+ * worker_begin_look, worker_end_look
+ *		In a run worker: it looks at accounts from here to there, which may not
+ *		answer for long.  False where another of this database does: accounts
+ *		without an answer are to keep one worker, not all.
+ */
+extern bool worker_begin_look(void);
+extern void worker_end_look(void);
+
+/* In a run worker that looks: it has something to look at, others are to take the jobs. */
+extern void worker_is_looking(void);
+
+/* Does a worker of this database look at accounts? */
+extern bool worker_somebody_looks(void);
 
 /*
  * worker_others_first

@@ -157,6 +157,18 @@ worker_count_runs(Oid database)
 	return n;
 }
 
+int
+worker_count_takers(Oid database)
+{
+	int n = worker_count_runs(database);
+
+	for (int i = 0; i < WORKER_RUNS; i++)
+		if (shared->runs[i].process.state != WORKER_NONE && shared->runs[i].database == database &&
+			shared->runs[i].looks)
+			n--;
+	return n;
+}
+
 bool
 worker_others_first(Oid database, int workers, TimestampTz since)
 {
@@ -440,6 +452,59 @@ void
 worker_has_work(void)
 {
 	found_work = true;
+}
+
+/* ---- looking at accounts ---- */
+
+/* With the lock held. */
+static bool
+somebody_looks(void)
+{
+	return worker_count_takers(MyDatabaseId) < worker_count_runs(MyDatabaseId);
+}
+
+bool
+worker_somebody_looks(void)
+{
+	bool looks;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	looks = somebody_looks();
+	LWLockRelease(shared->lock);
+	return looks;
+}
+
+bool
+worker_begin_look(void)
+{
+	bool may;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	may = !somebody_looks();
+	if (may)
+		shared->runs[my_slot].looks = true;
+	LWLockRelease(shared->lock);
+	return may;
+}
+
+void
+worker_is_looking(void)
+{
+	WorkerDatabase *entry;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry = worker_database(MyDatabaseId, false);
+	if (entry != NULL)
+		wake_to_look(entry);
+	LWLockRelease(shared->lock);
+}
+
+void
+worker_end_look(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->runs[my_slot].looks = false;
+	LWLockRelease(shared->lock);
 }
 
 long

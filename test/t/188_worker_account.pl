@@ -126,6 +126,24 @@ $before = told();
 days_later('25 hours');
 is(told(), $before, 'once');
 
+# ---- an account that does not answer ----
+connect_server($node, $sim, server => 'two', tables => ['customer']);
+my $two = ask("SELECT makini.create_sync('two.customer', 'w.two', '6 hours')");
+until_so('another server has a sync', "SELECT data_as_of IS NOT NULL FROM makini.sync WHERE sync_id = $two");
+days_later('25 hours');
+my $held = $sim->arm(kind => 'hold', count => 0, sql => 'FROM customfield');
+sub struck { my ($fault) = grep { $_->{id} == $held->{id} } $sim->faults; return $fault->{struck}; }
+advance($node, '25 hours');
+ok(Hostile::until_true('it to be asked', \&struck), 'an account is asked, and does not answer');
+until_so('the runs that are due with it go on', 'SELECT NOT EXISTS (SELECT FROM makini._job)');
+my $had = ask("SELECT count(*) FROM makini.sync_run WHERE status = 'completed'");
+ask("SELECT makini.request_sync($two, 'incremental')");
+until_so('and so does a single one that comes later', "SELECT count(*) > $had FROM makini.sync_run WHERE status = 'completed'");
+is(struck(), 1, 'one account is asked at a time');
+is(ask(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'makini run' AND query = 'makini account'}), 1, 'which is still awaited');
+$sim->disarm;
+until_so('then the others are looked at', 'SELECT bool_and(due_at > worker_now()) FROM makini._account_look');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
 done_testing();
