@@ -70,22 +70,22 @@ mapping_state(uint64 row)
 	MappingState *state = palloc0(sizeof(MappingState));
 	const char	 *version;
 
-	state->of.serverid = (Oid) state_number(row, 1);
+	state->of.serverid = (Oid) private_int64(row, 1, 0);
 	(void) private_uuid(row, 2, &state->of.connection);
-	state->of.server = state_text(row, 3);
-	state->of.owner = (Oid) state_number(row, 4);
-	state->umid = (Oid) state_number(row, 5);
-	state->role = state_text(row, 6);
-	state->role_oid = (Oid) state_number(row, 7);
-	state->version = state_text(row, 8);
+	state->of.server = private_text(row, 3);
+	state->of.owner = (Oid) private_int64(row, 4, 0);
+	state->umid = (Oid) private_int64(row, 5, 0);
+	state->role = private_text(row, 6);
+	state->role_oid = (Oid) private_int64(row, 7, 0);
+	state->version = private_text(row, 8);
 	state->kept = private_bool(row, 9);
-	state->row.auth = auth_of(state_text(row, 10));
-	version = state_text(row, 11);
+	state->row.auth = auth_of(private_text(row, 10));
+	version = private_text(row, 11);
 	state->row.version = version == NULL ? "" : version;
-	state->row.expires = state_time(row, 12);
-	state->row.told_days = (int) state_number(row, 13);
-	state->changed_at = state_time(row, 14);
-	state->expires = state_time(row, 15);
+	state->row.expires = private_int64(row, 12, 0);
+	state->row.told_days = (int) private_int64(row, 13, 0);
+	state->changed_at = private_int64(row, 14, 0);
+	state->expires = private_int64(row, 15, 0);
 	return state;
 }
 

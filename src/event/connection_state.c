@@ -57,24 +57,6 @@ typedef struct ServerState
  * ---------------------------------------------------------------------
  */
 
-TimestampTz
-state_time(uint64 row, int column)
-{
-	return state_number(row, column);
-}
-
-int64
-state_number(uint64 row, int column)
-{
-	return private_int64(row, column, 0);
-}
-
-const char *
-state_text(uint64 row, int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-}
-
 char
 state_put_time(Datum *value, TimestampTz moment)
 {
@@ -119,22 +101,22 @@ server_state(uint64 row, bool *other_server)
 {
 	ServerState *state = palloc0(sizeof(ServerState));
 
-	state->of.serverid = (Oid) state_number(row, 1);
+	state->of.serverid = (Oid) private_int64(row, 1, 0);
 	(void) private_uuid(row, 2, &state->of.connection);
-	state->of.server = state_text(row, 3);
-	state->of.owner = (Oid) state_number(row, 4);
-	state->version = state_text(row, 5);
+	state->of.server = private_text(row, 3);
+	state->of.owner = (Oid) private_int64(row, 4, 0);
+	state->version = private_text(row, 5);
 	state->kept = private_bool(row, 6);
 	state->stale = state->kept && private_bool(row, 7);
-	state->row.health = health_of(state_text(row, 8));
-	state->row.told = health_of(state_text(row, 9));
-	state->row.told_offline_at = state_time(row, 10);
+	state->row.health = health_of(private_text(row, 8));
+	state->row.told = health_of(private_text(row, 9));
+	state->row.told_offline_at = private_int64(row, 10, 0);
 	state->row.probing = private_bool(row, 11);
-	state->row.probe_started_at = state_time(row, 12);
-	state->row.probe_at = state_time(row, 13);
-	state->row.probes = (int) state_number(row, 14);
-	state->probe_sync_id = state_number(row, 15);
-	state->changed_at = state_time(row, 16);
+	state->row.probe_started_at = private_int64(row, 12, 0);
+	state->row.probe_at = private_int64(row, 13, 0);
+	state->row.probes = (int) private_int64(row, 14, 0);
+	state->probe_sync_id = private_int64(row, 15, 0);
+	state->changed_at = private_int64(row, 16, 0);
 	*other_server = state->stale;
 	return state;
 }
@@ -303,7 +285,7 @@ choose_sync(const ServerState *state)
 						  "  WHERE w.sync_id = s.sync_id AND w.waiting_for <> 'offline')"
 						  " ORDER BY s.sync_id <= $2, s.sync_id LIMIT 1",
 						  2, types, values, NULL, false, 1);
-	return SPI_processed == 0 ? 0 : state_number(0, 1);
+	return SPI_processed == 0 ? 0 : private_int64(0, 1, 0);
 }
 
 static void

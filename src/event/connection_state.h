@@ -65,11 +65,6 @@ extern void connection_tell(const StateOwner *owner, ConnectionChange *change,
 /* Have syncs of it that failed run now; of one mapping, or with role NULL of all. */
 extern void connection_catch_up(const pg_uuid_t *connection, const Oid *role, TimestampTz now);
 
-/* Columns of a row of SPI_tuptable; what is NULL is 0, or NULL. */
-extern TimestampTz state_time(uint64 row, int column);
-extern int64	   state_number(uint64 row, int column);
-extern const char *state_text(uint64 row, int column);
-
 /* A parameter of a statement that may be NULL: 'n' where it is. */
 extern char state_put_time(Datum *value, TimestampTz moment);
 extern char state_put_text(Datum *value, const char *text);

@@ -98,12 +98,12 @@ deprecation_of(uint64 row)
 	ApiDeprecation deprecation = {0};
 
 	(void) private_uuid(row, 1, &deprecation.connection);
-	deprecation.server = state_text(row, 2);
-	deprecation.owner = (Oid) state_number(row, 3);
-	deprecation.path = state_text(row, 4);
-	deprecation.deprecated_at = state_time(row, 5);
-	deprecation.sunset_at = state_time(row, 6);
-	deprecation.link = state_text(row, 7);
+	deprecation.server = private_text(row, 2);
+	deprecation.owner = (Oid) private_int64(row, 3, 0);
+	deprecation.path = private_text(row, 4);
+	deprecation.deprecated_at = private_int64(row, 5, 0);
+	deprecation.sunset_at = private_int64(row, 6, 0);
+	deprecation.link = private_text(row, 7);
 	return deprecation;
 }
 
@@ -132,9 +132,9 @@ static TimestampTz
 tell(uint64 i, TimestampTz now)
 {
 	ApiDeprecation deprecation = deprecation_of(i);
-	SunsetRow	   row = {.told_at = state_time(i, 8),
-						  .told_days = (int) state_number(i, 9),
-						  .told_sunset = state_time(i, 10)};
+	SunsetRow	   row = {.told_at = private_int64(i, 8, 0),
+						  .told_days = (int) private_int64(i, 9, 0),
+						  .told_sunset = private_int64(i, 10, 0)};
 	TimestampTz	   before = row.told_at;
 	SunsetStep	   step = sunset_step(&row, deprecation.sunset_at, now);
 

@@ -265,20 +265,15 @@ execute(const char *statement, int64 sync_id)
 static bool
 has_added_column(List *before, List *now)
 {
-	ListCell *a;
-	ListCell *b;
+	ListCell *lc;
 
 	if (before == NIL)
 		return false;
 	if (now == NIL)
 		return true;
-	foreach(a, now)
+	foreach(lc, now)
 	{
-		bool found = false;
-
-		foreach(b, before)
-			found |= strcmp(lfirst(a), lfirst(b)) == 0;
-		if (!found)
+		if (!in_names(before, lfirst(lc)))
 			return true;
 	}
 	return false;

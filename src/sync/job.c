@@ -30,6 +30,7 @@
 #include "event/setting.h"
 #include "event/watch.h"
 #include "makini.h"
+#include "private.h"
 #include "sync/job.h"
 #include "sync/worker.h"
 
@@ -59,30 +60,6 @@ job_end(JobTransaction *transaction)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(false);
-}
-
-static int64
-item_int64(uint64 row, int column, int64 when_null)
-{
-	bool  isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? when_null : DatumGetInt64(value);
-}
-
-static char *
-item_text(uint64 row, int column)
-{
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-}
-
-/* NULL is not true. */
-static bool
-item_bool(uint64 row, int column)
-{
-	char *value = item_text(row, column);
-
-	return value != NULL && value[0] == 't';
 }
 
 /* ---- recovering ---- */
@@ -142,9 +119,9 @@ job_recover(TimestampTz now)
 	for (uint64 i = 0; i < n; i++)
 	{
 		SPI_tuptable = rows;
-		if (!is_worked_on(item_int64(i, 3, -1), item_int64(i, 4, 0), item_int64(i, 5, 0)))
-			requeue(item_int64(i, 1, 0), item_text(i, 2), item_int64(i, 5, 0) != shared->epoch,
-					(int) item_int64(i, 6, 0), now);
+		if (!is_worked_on(private_int64(i, 3, -1), private_int64(i, 4, 0), private_int64(i, 5, 0)))
+			requeue(private_int64(i, 1, 0), private_text(i, 2),
+					private_int64(i, 5, 0) != shared->epoch, (int) private_int64(i, 6, 0), now);
 	}
 }
 
@@ -186,8 +163,9 @@ set_next_run(int64 sync_id, TimestampTz at)
 	Oid	  types[2] = {INT8OID, TIMESTAMPTZOID};
 	Datum values[2] = {Int64GetDatum(sync_id), TimestampTzGetDatum(at)};
 
-	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $2 WHERE sync_id = $1", 2, types,
-						  values, NULL, false, 0);
+	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $2"
+						  " WHERE sync_id = $1 AND schedule IS NOT NULL",
+						  2, types, values, NULL, false, 0);
 }
 
 /* When a backfill may begin: now, or when its hours come. */
@@ -217,12 +195,12 @@ put_job(int64 sync_id, const char *lane, TimestampTz due)
 static void
 queue_one(uint64 i, TimestampTz now)
 {
-	int64		sync_id = item_int64(i, 1, 0);
-	char	   *schedule = item_text(i, 2);
-	bool		due = item_bool(i, 3);
-	char	   *hours = item_text(i, 4);
-	bool		changes = item_bool(i, 5);
-	bool		backfill = item_bool(i, 6);
+	int64		sync_id = private_int64(i, 1, 0);
+	char	   *schedule = private_text(i, 2);
+	bool		due = private_bool(i, 3);
+	char	   *hours = private_text(i, 4);
+	bool		changes = private_bool(i, 5);
+	bool		backfill = private_bool(i, 6);
 	TimestampTz closes;
 
 	if (due && changes)
@@ -322,15 +300,15 @@ job_look(TimestampTz now, JobQueue *queue)
 	values[1] = Int64GetDatum(of_one_kind());
 	values[2] = Int64GetDatum(backfills_left());
 	SPI_execute_with_args(look_statement, 3, types, values, NULL, false, 1);
-	queue->ready = (int) item_int64(0, 1, 0);
-	queue->running = (int) item_int64(0, 2, 0);
-	queue->crowded = (int) item_int64(0, 3, 0);
-	queue->oldest = item_int64(0, 4, WORKER_NEVER);
-	queue->next_due = item_int64(0, 5, WORKER_NEVER);
+	queue->ready = (int) private_int64(0, 1, 0);
+	queue->running = (int) private_int64(0, 2, 0);
+	queue->crowded = (int) private_int64(0, 3, 0);
+	queue->oldest = private_int64(0, 4, WORKER_NEVER);
+	queue->next_due = private_int64(0, 5, WORKER_NEVER);
 
 	SPI_execute("SELECT min(s.next_run_at) FROM makini._sync s WHERE s.schedule IS NOT NULL AND" JOB_MAY_RUN,
 				false, 1);
-	next_run = item_int64(0, 1, WORKER_NEVER);
+	next_run = private_int64(0, 1, WORKER_NEVER);
 	queue->next_due = Min(queue->next_due, next_run);
 	look_at(watch_next_due(), now, queue);
 	look_at(account_look_due(), now, queue);
@@ -370,9 +348,9 @@ job_give_way(TimestampTz now, bool all)
 	values[1] = BoolGetDatum(all);
 	values[2] = Int64GetDatum(of_one_kind());
 	values[3] = TimestampTzGetDatum(now - GIVE_WAY_AFTER);
-	SPI_execute_with_args(give_way_statement, 4, types, values, NULL, true, 0);
+	(void) private_query(give_way_statement, 4, types, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
-		places = lappend_int(places, (int) item_int64(i, 1, 0));
+		places = lappend_int(places, (int) private_int64(i, 1, 0));
 	return places;
 }
 
@@ -401,11 +379,11 @@ static const char *const claim_statement =
 static void
 take_claimed(Job *job, TimestampTz now)
 {
-	char *mode = item_text(0, 3);
-	char *hours = item_text(0, 4);
+	char *mode = private_text(0, 3);
+	char *hours = private_text(0, 4);
 
-	job->sync_id = item_int64(0, 1, 0);
-	job->backfill = strcmp(item_text(0, 2), "backfill") == 0;
+	job->sync_id = private_int64(0, 1, 0);
+	job->backfill = strcmp(private_text(0, 2), "backfill") == 0;
 	strlcpy(job->mode, mode == NULL ? "" : mode, sizeof(job->mode));
 	job->began = now;
 	job->gave_way = false;
@@ -476,17 +454,6 @@ close_job(const Job *job, TimestampTz again)
 							  values, NULL, false, 0);
 }
 
-static void
-put_off_sync(int64 sync_id, TimestampTz until)
-{
-	Oid	  types[2] = {INT8OID, TIMESTAMPTZOID};
-	Datum values[2] = {Int64GetDatum(sync_id), TimestampTzGetDatum(until)};
-
-	SPI_execute_with_args("UPDATE makini._sync SET next_run_at = $2"
-						  " WHERE sync_id = $1 AND schedule IS NOT NULL",
-						  2, types, values, NULL, false, 0);
-}
-
 /*
  * Who gave way goes on as soon as there is a place, whatever went wrong before;
  * a load that is not through goes on too, and after failures both wait.
@@ -506,15 +473,15 @@ job_finish(const Job *job, bool cancelled)
 						  1, types, values, NULL, false, 1);
 	if (SPI_processed > 0)
 	{
-		int			failures = job->gave_way ? 0 : (int) item_int64(0, 1, 0);
-		bool		goes_on = job->gave_way || (job->backfill && item_bool(0, 2) && !cancelled);
-		char	   *hours = job->backfill ? item_text(0, 3) : NULL;
+		int			failures = job->gave_way ? 0 : (int) private_int64(0, 1, 0);
+		bool		goes_on = job->gave_way || (job->backfill && private_bool(0, 2) && !cancelled);
+		char	   *hours = job->backfill ? private_text(0, 3) : NULL;
 		TimestampTz again = now + worker_backoff(failures, FAILURE_BASE, BACKOFF_CAP);
 		TimestampTz closes;
 
 		close_job(job, goes_on ? backfill_begins(hours, again, &closes) : 0);
 		if (failures > 0)
-			put_off_sync(job->sync_id, again);
+			set_next_run(job->sync_id, again);
 	}
 	job_end(&transaction);
 }
@@ -553,9 +520,9 @@ job_failures(const Job *job)
 	int			   failures;
 
 	job_begin(&transaction);
-	SPI_execute_with_args("SELECT consecutive_failures::bigint FROM makini._sync WHERE sync_id = $1",
-						  1, types, values, NULL, true, 1);
-	failures = SPI_processed == 0 ? -1 : (int) item_int64(0, 1, 0);
+	(void) private_query("SELECT consecutive_failures::bigint FROM makini._sync WHERE sync_id = $1",
+						 1, types, values, NULL);
+	failures = SPI_processed == 0 ? -1 : (int) private_int64(0, 1, 0);
 	job_end(&transaction);
 	return failures;
 }
