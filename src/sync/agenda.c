@@ -40,6 +40,10 @@ PG_FUNCTION_INFO_V1(makini_run_job);
  * ---------------------------------------------------------------------
  */
 
+/* A transaction that ends lets go of its locks one after another, which takes no longer. */
+#define LETTING_GO_MS 10
+#define LETTING_GO_TRIES 10
+
 static void
 set_lock_tag(LOCKTAG *tag, int64 sync_id, RunLane lane)
 {
@@ -73,11 +77,11 @@ sync_lock_for_change(int64 sync_id, RunLane lane)
 	LOCKTAG tag;
 
 	set_lock_tag(&tag, sync_id, lane);
-	for (int tries = 0; tries < 10; tries++)
+	for (int tries = 0; tries < LETTING_GO_TRIES; tries++)
 	{
 		if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
 			return true;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LETTING_GO_MS,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
