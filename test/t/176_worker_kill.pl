@@ -1,8 +1,9 @@
-# Kills at random moments over syncs on schedules: nothing is lost, nothing is
-# doubled.  MAKINI_KILLS says how many, MAKINI_SEED which.
+# Kills at random moments over syncs and a drain on schedules: nothing is lost,
+# nothing is doubled.  MAKINI_KILLS says how many, MAKINI_SEED which.
 use strict;
 use warnings;
 use lib 'test/lib';
+use JSON::PP;
 use Makini;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -21,6 +22,14 @@ $node->safe_psql('postgres', q{
 	CREATE SCHEMA w;
 	SELECT makini.create_sync('erp.item', 'w.item', schedule => '5 min');
 	SELECT makini.create_sync('erp.customer', 'w.customer', schedule => '5 min')});
+
+# A feed that is given again until it is acknowledged; what is acknowledged an operator sends once more.
+my $feed = Makini::ASCTrac->new;
+$feed->set(include_processing => JSON::PP::true);
+connect_warehouse($node, $feed, tables => ['tranfile_export'], options => { redelivers => 'true' });
+$feed->add_bulk('TranFileExport', 500);
+$node->safe_psql('postgres', q{SELECT makini.resume_sync(makini.create_drain('wms.tranfile_export', 'landed', '5 min'))});
+sub flags { return $feed->feed('TranFileExport'); }
 
 sub kill_something
 {
@@ -58,6 +67,7 @@ foreach my $n (1 .. $kills)
 {
 	my ($table, $column) = @{ $tables[ rand @tables ] };
 	$sim->sql("UPDATE netsuite.$table SET $column = 'change $n', lastmodifieddate = now() WHERE id IN (SELECT id FROM netsuite.$table ORDER BY random() LIMIT 120)");
+	$feed->set_flags('TranFileExport', 'F') if flags()->{S} == 0;
 	make_due();
 	Time::HiRes::sleep(rand 0.4);
 	kill_something();
@@ -78,6 +88,11 @@ foreach (@tables)
 	my ($source) = map { $_->[0] } $sim->sql("$digest FROM netsuite.$table");
 	is($node->safe_psql('postgres', "$digest FROM w.$table WHERE _deleted_at IS NULL"), $source, "$table after $kills kills, seed $seed");
 }
+my $state = flags();
+is($state->{S}, 0, 'all of the feed that was handed out is acknowledged');
+is($node->safe_psql('postgres', 'SELECT count(DISTINCT tranfile_rec_id), count(*) FILTER (WHERE _duplicate_of IS NULL) FROM landed.tranfile_export'),
+	"$state->{T}|$state->{T}", 'and all of it has landed, each row once the first');
+is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM makini._owed), string_agg(DISTINCT _ack, ' ') FROM landed.tranfile_export}), '0|done', 'nothing is owed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM makini._sync_run r WHERE status = 'running'
 		AND EXISTS (SELECT FROM makini._sync_run n WHERE n.sync_id = r.sync_id AND n.lane = r.lane AND n.run_id > r.run_id)}),
 	0, 'runs that died are not called running once another has begun');

@@ -58,7 +58,7 @@ is(told('offline'), 1, 'which is told');
 is(ask(q{SELECT data->>'from', data->>'to', data->'error'->>'http_status', data->'error'->>'retryable', jsonb_array_length(data->'affected') FROM told WHERE type = 'connection.offline'}),
 	'online|offline|503|true|2', 'with what it means');
 my $runs = ask('SELECT count(*) FROM makini.sync_run');
-ask("SELECT advance('15 min')") foreach 1 .. 60;
+ask("SELECT advance('1 hour')") foreach 1 .. 60;
 until_later('somebody tries now and then', '15 min', "SELECT count(*) > $runs + 2 FROM makini.sync_run");
 cmp_ok(ask('SELECT count(*) FROM makini.sync_run'), '<', $runs + 90, 'one sync at a time');
 cmp_ok(ask("SELECT count(DISTINCT sync_id) FROM makini.sync_run WHERE run_id > $runs"), '==', 2, 'first one, then another');
