@@ -84,6 +84,7 @@ $sim->sql('UPDATE netsuite.customer SET lastmodifieddate = now()');
 $held = hold('customer', 2);
 ask("SELECT makini.request_sync($customer, 'incremental')");
 until_held($held);
+ask("UPDATE makini._sync SET consecutive_failures = 3 WHERE sync_id = $customer");
 ask("SELECT makini.request_sync($item, 'incremental')");
 until_so('the other waits', "SELECT count(*) = 1 FROM makini._job WHERE worker IS NULL AND sync_id = $item");
 is(ask('SELECT runs_giving_way()'), 0, 'those of the same kind take their time');
@@ -91,7 +92,7 @@ advance($node, '2 min');
 until_so('but not for ever', 'SELECT runs_giving_way() = 1');
 $sim->disarm;
 until_so('both are through', 'SELECT count(*) = 0 FROM makini._job');
-is(runs_since($before), "$customer cancelled, $item completed, $customer completed", 'changes give way too, and go on where they stood');
+is(runs_since($before), "$customer cancelled, $item completed, $customer completed", 'changes give way too, and go on where they stood, at once, though they had failed before');
 is_whole('customer', 'nothing of them is missing');
 
 # ---- switched off in the middle ----
@@ -135,6 +136,20 @@ set_and_reload('makini.max_workers', 1);
 $sim->disarm;
 until_so('all are through', 'SELECT count(*) = 0 FROM makini._job');
 is_whole('employee', 'with fewer workers than were at work the rest is done all the same');
+
+# ---- what would have to begin anew ----
+$sim->sql("UPDATE netsuite.item SET displayname = 'name ' || id");
+ask("CREATE FOREIGN TABLE by_name (id int8, displayname text) SERVER erp OPTIONS (entity 'item', key 'displayname')");
+$before = last_run();
+$held = hold('item', 3);
+my $named = ask(q{SELECT makini.create_sync('by_name', 'w.by_name', schedule => NULL)});
+ask("SELECT makini.request_sync($named)");
+until_held($held);
+ask("SELECT makini.request_sync($customer, 'incremental')");
+until_so('the load is told', 'SELECT runs_giving_way() = 1');
+$sim->disarm;
+until_so('both are through', 'SELECT count(*) = 0 FROM makini._job');
+is(runs_since($before), "$named completed, $customer completed", 'a load without positions comes to its end first');
 
 $node->stop('fast');
 done_testing();
