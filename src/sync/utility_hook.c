@@ -20,6 +20,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -197,6 +198,23 @@ owns(const char *name, Oid *database)
 	return OidIsValid(*database) && makini_owns_database(*database);
 }
 
+/* PostgreSQL's own have_createdb_privilege() is not there in every minor release. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple tuple;
+	bool	  may;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return may;
+}
+
 static bool
 may_copy(const char *name, Oid *database)
 {
@@ -207,7 +225,7 @@ may_copy(const char *name, Oid *database)
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(*database));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	may = have_createdb_privilege() &&
+	may = may_create_databases() &&
 		(((Form_pg_database) GETSTRUCT(tuple))->datistemplate || makini_owns_database(*database));
 	ReleaseSysCache(tuple);
 	return may;
