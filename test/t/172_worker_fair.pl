@@ -26,12 +26,13 @@ sub add_many
 	return;
 }
 
-sub set_workers
+# New processes have it then; those that are there, when they get to it.
+sub set_option
 {
-	my ($n) = @_;
-	$node->safe_psql('postgres', "ALTER SYSTEM SET makini.max_workers = $n");
+	my ($option, $value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET makini.$option = $value");
 	$node->reload;
-	until_query($node, 'the setting', "SELECT current_setting('makini.max_workers') = '$n'");
+	until_query($node, 'the setting', "SELECT current_setting('makini.$option') = '$value'");
 	return;
 }
 
@@ -87,10 +88,14 @@ foreach my $database (@others)
 	add_many($database, 5, 24, '5 min');
 }
 # all of them stand in line before the first is served
-set_workers(0);
+set_option('launcher', 'off');
+until_idle($node);
+$node->safe_psql($_, 'TRUNCATE ran') foreach @others;
+set_option('max_workers', 0);
+set_option('launcher', 'on');
 advance($node, '5 min');
-until_query($node, "the queue of $_", 'SELECT count(*) >= 120 FROM makini._job', $_) foreach @others;
-set_workers(4);
+until_query($node, "the queue of $_", 'SELECT count(*) = 120 FROM makini._job', $_) foreach @others;
+set_option('max_workers', 4);
 advance($node, '2 min');
 until_query($node, "all of $_", 'SELECT count(DISTINCT sync_id) = 120 FROM ran', $_) foreach @others;
 my @finished = sort { $a <=> $b } map { $node->safe_psql($_, 'SELECT extract(epoch FROM max(at)) FROM ran') } @others;
