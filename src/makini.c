@@ -33,8 +33,8 @@
 #include "fdw/fdw.h"
 #include "makini.h"
 #include "remote/reactor.h"
-#include "sync/worker.h"
 #include "webhook/webhook.h"
+#include "worker/worker.h"
 
 MAKINI_MODULE_MAGIC(MAKINI_VERSION);
 

@@ -7,9 +7,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "pgstat.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "makini.h"
 #include "private.h"
@@ -38,6 +41,25 @@ private_execute(const char *statement, int nargs, const Oid *types, const Datum 
 	SPI_finish();
 	makini_rights_restore(&saved);
 	return met;
+}
+
+void
+private_begin(PrivateTransaction *transaction)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	makini_rights_of_extension(&transaction->saved);
+	SPI_connect();
+}
+
+void
+private_end(PrivateTransaction *transaction)
+{
+	SPI_finish();
+	makini_rights_restore(&transaction->saved);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
 }
 
 Datum

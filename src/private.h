@@ -14,6 +14,8 @@
 #include "utils/array.h"
 #include "utils/uuid.h"
 
+#include "makini.h"
+
 /*
  * private_execute
  *		Run one statement with the rights of the extension; nulls as in
@@ -40,6 +42,18 @@ extern uint64 private_query(const char *statement, int nargs, const Oid *types, 
 extern int64 private_number(const char *statement, int nargs, const Oid *types, const Datum *values,
 							const char *nulls, int64 when_none);
 extern List *private_oids(const char *statement, int nargs, const Oid *types, const Datum *values);
+
+/*
+ * A short transaction of a worker, connected to SPI with the rights of the
+ * extension.  An error ends it as the worker's AbortCurrentTransaction() does.
+ */
+typedef struct PrivateTransaction
+{
+	MakiniRights saved;
+} PrivateTransaction;
+
+extern void private_begin(PrivateTransaction *transaction);
+extern void private_end(PrivateTransaction *transaction);
 
 /*
  * Values of SPI_tuptable, whose rows are counted from 0 and columns from 1.

@@ -24,7 +24,8 @@
 #include "utils/uuid.h"
 
 #include "event/event.h"
-#include "event/setting.h"
+#include "interval_setting.h"
+#include "worker/worker.h"
 
 #define EVENT_CHANNEL "makini"
 
@@ -52,7 +53,7 @@ typedef struct Noted
 	char			*announcement; /* where there is but one */
 } Noted;
 
-void (*event_wake)(Oid database) = NULL;
+char *makini_event_retention = NULL;
 
 static bool	 raised = false;
 static List *noted = NIL; /* in TopTransactionContext, in the order of subid */
@@ -188,13 +189,6 @@ announce(void)
 							  event_announcement_of_many(count, &first->first, &last->last));
 }
 
-void
-event_wake_now(void)
-{
-	if (event_wake != NULL)
-		event_wake(MyDatabaseId);
-}
-
 static void
 on_transaction(XactEvent event, void *arg)
 {
@@ -206,7 +200,7 @@ on_transaction(XactEvent event, void *arg)
 			return;
 		case XACT_EVENT_COMMIT:
 			if (raised)
-				event_wake_now();
+				worker_wake_sender(MyDatabaseId);
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:

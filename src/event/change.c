@@ -14,7 +14,7 @@
 #include "utils/numeric.h"
 
 #include "event/change.h"
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "nearest.h"
 
 static void

@@ -30,8 +30,7 @@
 #include "event/connection_step.h"
 #include "makini.h"
 #include "private.h"
-#include "sync/job.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* Between two syncs that try whether a server is back. */
 #define PROBE_BASE (30 * USECS_PER_SEC)
@@ -496,13 +495,13 @@ is_news(TimestampTz now)
 static void
 look_at_all(TimestampTz now)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	look_again = some_offline = false;
 	seen_changes = health_changes();
 	next_look = look_impatiently(InvalidOid, now);
-	job_end(&transaction);
+	private_end(&transaction);
 }
 
 /* Someone has a row locked: that is no error of ours. */

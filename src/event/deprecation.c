@@ -21,7 +21,7 @@
 #include "event/connection_state.h"
 #include "event/connection_step.h"
 #include "private.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* ---- writing down ---- */
 

@@ -94,14 +94,8 @@ extern bool event_backfill;
 
 /* ---- announce.c ---- */
 
-/*
- * Told of every database in which a transaction with events has committed;
- * whoever runs workers sets it.  Must not raise.
- */
-extern void (*event_wake)(Oid database);
-
-/* The same now, for a prepared transaction that another backend commits. */
-extern void event_wake_now(void);
+/* The setting makini.event_retention, an interval. */
+extern char *makini_event_retention;
 
 /* An event was written: wake, and announce, at commit. */
 extern void event_noted(const pg_uuid_t *id, const char *type, const pg_uuid_t *connection);

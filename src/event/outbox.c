@@ -25,7 +25,7 @@
 
 #include "compat.h"
 #include "event/event.h"
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "makini.h"
 
 PG_FUNCTION_INFO_V1(makini_sequence_events);

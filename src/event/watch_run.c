@@ -26,7 +26,7 @@
 #include "event/watch.h"
 #include "makini.h"
 #include "private.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 int watch_ms = 30000;
 

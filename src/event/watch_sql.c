@@ -19,7 +19,7 @@
 #include "event/event.h"
 #include "event/named.h"
 #include "event/watch.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 #define MAX_KEY 32
 

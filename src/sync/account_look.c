@@ -30,12 +30,12 @@
 #include "compat.h"
 #include "makini.h"
 #include "private.h"
-#include "sync/job.h"
 #include "sync/define.h"
 #include "sync/drift.h"
+#include "sync/job.h"
 #include "sync/refresh.h"
 #include "sync/schema_change.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* After trouble; by then it may be over. */
 #define LOOK_AGAIN USECS_PER_HOUR
@@ -127,14 +127,14 @@ take_claimed(AccountLook *look)
 static bool
 next_due(AccountLook *look, TimestampTz now)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	bool		   found;
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	found = claim(look, now);
 	if (found)
 		take_claimed(look);
-	job_end(&transaction);
+	private_end(&transaction);
 	return found;
 }
 
@@ -375,18 +375,18 @@ look_at_account(AccountLook *look)
 static void
 try_again_later(const AccountLook *look, TimestampTz now)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	Oid			   types[3] = {UUIDOID, OIDOID, TIMESTAMPTZOID};
 	Datum		   values[3];
 
 	values[0] = UUIDPGetDatum(&look->connection);
 	values[1] = ObjectIdGetDatum(look->role);
 	values[2] = TimestampTzGetDatum(now + LOOK_AGAIN);
-	job_begin(&transaction);
+	private_begin(&transaction);
 	SPI_execute_with_args("UPDATE makini._account_look SET due_at = $3"
 						  " WHERE connection_id = $1 AND role_oid = $2",
 						  3, types, values, NULL, false, 0);
-	job_end(&transaction);
+	private_end(&transaction);
 }
 
 bool

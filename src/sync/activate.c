@@ -23,7 +23,7 @@
 
 #include "event/event.h"
 #include "makini.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_instance_state);
 PG_FUNCTION_INFO_V1(makini_activate_instance);

@@ -18,7 +18,7 @@
 
 #include "event/event.h"
 #include "sync/job.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 static const char *const look_statement =
 	"SELECT s.sync_id, coalesce(s.data_as_of, s.created_at) + (s.options->>'max_staleness')::interval,"

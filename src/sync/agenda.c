@@ -30,7 +30,7 @@
 
 #include "sync/define.h"
 #include "sync/run.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_run_sync);
 PG_FUNCTION_INFO_V1(makini_run_job);

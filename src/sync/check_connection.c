@@ -18,7 +18,7 @@
 #include "event/connection_state.h"
 #include "makini.h"
 #include "private.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_check_connection);
 PG_FUNCTION_INFO_V1(makini_pause_connection);

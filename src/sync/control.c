@@ -25,12 +25,12 @@
 #include "makini.h"
 #include "private.h"
 #include "sync/control.h"
-#include "sync/drain.h"
 #include "sync/define.h"
+#include "sync/drain.h"
 #include "sync/json_member.h"
 #include "sync/run.h"
 #include "sync/target.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_pause_sync);
 PG_FUNCTION_INFO_V1(makini_resume_sync);

@@ -31,7 +31,7 @@
 #include "sync/define.h"
 #include "sync/json_member.h"
 #include "sync/schema_change.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* How much of a document's history is wanted where nobody says so. */
 #define HISTORY_OF_DOCUMENTS "90 days"

@@ -14,8 +14,9 @@
 
 #include "miscadmin.h"
 
+#include "private.h"
 #include "sync/job.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* What this worker runs, and its place in the table. */
 static Job *current = NULL;
@@ -27,11 +28,11 @@ void
 give_way_tell(TimestampTz now, bool all)
 {
 	WorkerShared  *shared = worker_shared();
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	List		  *places;
 	ListCell	  *lc;
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	places = job_give_way(now, all);
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	foreach(lc, places)
@@ -42,7 +43,7 @@ give_way_tell(TimestampTz now, bool all)
 			shared->runs[slot].gives_way = true;
 	}
 	LWLockRelease(shared->lock);
-	job_end(&transaction);
+	private_end(&transaction);
 }
 
 /* ---- the run worker's side ---- */
@@ -100,7 +101,7 @@ others_wait(TimestampTz now)
 }
 
 bool
-worker_should_yield(bool goes_on)
+run_should_yield(bool goes_on)
 {
 	TimestampTz now;
 

@@ -15,24 +15,21 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
-#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "event/setting.h"
 #include "event/watch.h"
+#include "interval_setting.h"
 #include "makini.h"
 #include "private.h"
 #include "sync/job.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 #define MINUTE (60 * USECS_PER_SEC)
 
@@ -40,27 +37,6 @@
 #define CRASH_BASE (5 * USECS_PER_SEC)
 #define FAILURE_BASE MINUTE
 #define BACKOFF_CAP (60 * MINUTE)
-
-/* ---- transactions and rows ---- */
-
-void
-job_begin(JobTransaction *transaction)
-{
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	makini_rights_of_extension(&transaction->saved);
-	SPI_connect();
-}
-
-void
-job_end(JobTransaction *transaction)
-{
-	SPI_finish();
-	makini_rights_restore(&transaction->saved);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-}
 
 /* ---- recovering ---- */
 
@@ -405,7 +381,7 @@ claim_alone(void)
 bool
 job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	Oid			   types[6] = {TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID};
 	Datum		   values[6];
 	bool		   found;
@@ -415,14 +391,14 @@ job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 	values[2] = Int64GetDatum((int64) token);
 	values[3] = Int64GetDatum(worker_shared()->epoch);
 	values[4] = Int32GetDatum(of_one_kind());
-	job_begin(&transaction);
+	private_begin(&transaction);
 	claim_alone();
 	values[5] = BoolGetDatum(backfills_left() > 0);
 	SPI_execute_with_args(claim_statement, 6, types, values, NULL, false, 0);
 	found = SPI_processed > 0;
 	if (found)
 		take_claimed(job, now);
-	job_end(&transaction);
+	private_end(&transaction);
 	return found;
 }
 
@@ -461,12 +437,12 @@ close_job(const Job *job, TimestampTz again)
 void
 job_finish(const Job *job, bool cancelled)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	TimestampTz	   now = worker_now();
 	Oid			   types[1] = {INT8OID};
 	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	SPI_execute_with_args("SELECT s.consecutive_failures::bigint, EXISTS (SELECT FROM makini._load l"
 						  " WHERE l.sync_id = s.sync_id AND l.lane = 'backfill'),"
 						  " s.options->>'backfill_between' FROM makini._sync s WHERE s.sync_id = $1",
@@ -483,7 +459,7 @@ job_finish(const Job *job, bool cancelled)
 		if (failures > 0)
 			set_next_run(job->sync_id, again);
 	}
-	job_end(&transaction);
+	private_end(&transaction);
 }
 
 /*
@@ -493,18 +469,18 @@ job_finish(const Job *job, bool cancelled)
 void
 job_note_failure(const Job *job, const ErrorData *failed)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	Oid			   types[3] = {INT8OID, TEXTOID, TEXTOID};
 	Datum		   values[3];
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	values[0] = Int64GetDatum(job->sync_id);
 	values[1] = CStringGetTextDatum(unpack_sql_state(failed->sqlerrcode));
 	values[2] = CStringGetTextDatum(failed->message);
 	SPI_execute_with_args("UPDATE makini._sync SET consecutive_failures = consecutive_failures + 1,"
 						  " last_error_code = $2, last_error = $3 WHERE sync_id = $1",
 						  3, types, values, NULL, false, 0);
-	job_end(&transaction);
+	private_end(&transaction);
 }
 
 /*
@@ -514,16 +490,16 @@ job_note_failure(const Job *job, const ErrorData *failed)
 int
 job_failures(const Job *job)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	Oid			   types[1] = {INT8OID};
 	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
 	int			   failures;
 
-	job_begin(&transaction);
+	private_begin(&transaction);
 	(void) private_query("SELECT consecutive_failures::bigint FROM makini._sync WHERE sync_id = $1",
 						 1, types, values, NULL);
 	failures = SPI_processed == 0 ? -1 : (int) private_int64(0, 1, 0);
-	job_end(&transaction);
+	private_end(&transaction);
 	return failures;
 }
 

@@ -15,18 +15,6 @@
 
 #include "makini.h"
 
-/*
- * A short transaction of a worker on makini's own tables, connected to SPI.
- * An error ends it as the worker's AbortCurrentTransaction() does.
- */
-typedef struct JobTransaction
-{
-	MakiniRights saved;
-} JobTransaction;
-
-extern void job_begin(JobTransaction *transaction);
-extern void job_end(JobTransaction *transaction);
-
 typedef struct Job
 {
 	int64		sync_id;
@@ -65,7 +53,7 @@ typedef struct JobQueue
 	" s.enabled AND s.home = makini._home() AND NOT EXISTS (SELECT FROM makini._sync_waiting w"    \
 	" WHERE w.sync_id = s.sync_id)"
 
-/* ---- the scheduler's side, inside a JobTransaction ---- */
+/* ---- the scheduler's side, inside a PrivateTransaction ---- */
 
 /* Jobs whose worker is gone go back into the queue. */
 extern void job_recover(TimestampTz now);
@@ -100,7 +88,7 @@ extern int	job_failures(const Job *job);
 
 /* ---- account_look.c ---- */
 
-/* Inside a JobTransaction: when an account is to be looked at next; DT_NOEND: never. */
+/* Inside a PrivateTransaction: when an account is to be looked at next; DT_NOEND: never. */
 extern TimestampTz account_look_due(void);
 
 /*
@@ -120,6 +108,16 @@ extern void give_way_tell(TimestampTz now, bool all);
 
 /* By a run worker: a job begins, or with NULL ends. */
 extern void give_way_begin(int slot, Job *job);
+
+/*
+ * run_should_yield
+ *		Should a run stop at this page, to be taken up again later?  True in a run
+ *		worker when the hours for it are over, when nothing is to run here any more,
+ *		or when others wait for its place and it goes on from here afterwards: who
+ *		would begin anew each time might never end.  False everywhere else.  Takes
+ *		note of changed settings: call it where a statement could end.
+ */
+extern bool run_should_yield(bool goes_on);
 
 /* Another database waits for a place that is more its than this one's. */
 extern bool another_database_waits(void);

@@ -35,7 +35,7 @@
 #include "sync/control.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_acknowledge);
 PG_FUNCTION_INFO_V1(makini_resolve_drain);

@@ -15,8 +15,8 @@
 
 #include "event/event.h"
 #include "sync/drift.h"
+#include "sync/job.h"
 #include "sync/run.h"
-#include "sync/worker.h"
 
 /*
  * Rows of a transaction that commits now may carry a time that is already past,
@@ -349,7 +349,7 @@ read_phase(Run *run)
 		progress_notice(run->sync);
 		if (run->counters.read >= REJECTS_JUDGED_FROM)
 			judge_rejects(run, run->counters.rejected, run->counters.read);
-		if (!run->ended && worker_should_yield(run->load->position != NULL))
+		if (!run->ended && run_should_yield(run->load->position != NULL))
 		{
 			run->left = true;
 			break;

@@ -23,7 +23,7 @@
 #include "sync/define.h"
 #include "sync/job.h"
 #include "sync/load.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_request_sync);
 PG_FUNCTION_INFO_V1(makini_request_syncs);

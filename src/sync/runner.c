@@ -30,7 +30,7 @@
 #include "compat.h"
 #include "event/watch.h"
 #include "sync/job.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 extern PGDLLEXPORT void makini_runner_main(Datum arg);
 

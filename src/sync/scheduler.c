@@ -24,9 +24,10 @@
 #include "compat.h"
 #include "event/connection_state.h"
 #include "event/event.h"
+#include "private.h"
 #include "sync/job.h"
-#include "sync/worker.h"
 #include "webhook/sender.h"
+#include "worker/worker.h"
 
 extern PGDLLEXPORT void makini_scheduler_main(Datum arg);
 
@@ -167,13 +168,13 @@ purge(TimestampTz now)
 	entry->purge_at = now + PURGE_EVERY;
 	while (most >= PURGE_LIMIT)
 	{
-		JobTransaction transaction;
+		PrivateTransaction transaction;
 
-		job_begin(&transaction);
+		private_begin(&transaction);
 		most = event_purge(PURGE_LIMIT);
 		most = Max(most, webhook_purge(PURGE_LIMIT));
 		most = Max(most, job_purge(now, PURGE_LIMIT));
-		job_end(&transaction);
+		private_end(&transaction);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
@@ -182,7 +183,7 @@ purge(TimestampTz now)
 static TimestampTz
 turn(bool *busy)
 {
-	JobTransaction transaction;
+	PrivateTransaction transaction;
 	TimestampTz	   now = worker_now();
 	TimestampTz	   next;
 	TimestampTz	   states;
@@ -190,11 +191,11 @@ turn(bool *busy)
 	bool		   all;
 
 	states = connection_state_turn(now);
-	job_begin(&transaction);
+	private_begin(&transaction);
 	job_recover(now);
 	all = job_queue_due(now);
 	job_look(now, &queue);
-	job_end(&transaction);
+	private_end(&transaction);
 
 	waiting = start_workers(&queue);
 	next = Min(states, all ? queue.next_due : Min(queue.next_due, now + LOCKED_AGAIN));

@@ -19,7 +19,7 @@
 #include "private.h"
 #include "sync/define.h"
 #include "sync/json_member.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* The arguments of the statements below, in their order. */
 enum StoreItem

@@ -22,6 +22,7 @@
 #include "makini.h"
 #include "private.h"
 #include "webhook/webhook.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_create_webhook);
 
@@ -33,7 +34,7 @@ on_transaction(XactEvent event, void *arg)
 	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
 	if (wake_at_commit && event == XACT_EVENT_COMMIT)
-		event_wake_now();
+		worker_wake_sender(MyDatabaseId);
 	wake_at_commit = false;
 }
 

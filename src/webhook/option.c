@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "nearest.h"
 #include "webhook/webhook.h"
 

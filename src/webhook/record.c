@@ -17,7 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "event/event.h"
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "makini.h"
 #include "private.h"
 #include "webhook/batch.h"

@@ -52,6 +52,13 @@ extern TimestampTz sender_next_due(void);
 extern void sender_end(void);
 
 /*
+ * sender_workers_look
+ *		By the process that sends, after a turn: have more senders started where it
+ *		has not been idle for a while.
+ */
+extern void sender_workers_look(bool idle);
+
+/*
  * webhook_purge
  *		Delete what is kept of deliveries of events before makini.event_retention,
  *		at most limit of each kind, in the caller's transaction.  Returns how many

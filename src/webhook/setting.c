@@ -9,7 +9,7 @@
 
 #include "utils/guc.h"
 
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "webhook/allow.h"
 #include "webhook/webhook.h"
 

@@ -4,12 +4,12 @@
  *		TAP tests of schedules: cron texts, intervals, spans, and the nights
  *		on which clocks change.
  *
- * Links: src/sync/schedule.c
+ * Links: src/worker/schedule.c
  *
  *-------------------------------------------------------------------------
  */
 #define _GNU_SOURCE
-#include "sync/schedule.h"
+#include "worker/schedule.h"
 
 #include <stdlib.h>
 #include <time.h>

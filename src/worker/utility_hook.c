@@ -35,8 +35,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "event/event.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 /* How long a worker may take to abort what it is at; then the command finds out by itself. */
 #define PATIENCE (10 * USECS_PER_SEC)
@@ -324,7 +323,7 @@ wake_after_prepared(void)
 	if (!IsTransactionState() || !OidIsValid(get_extension_oid("makini", true)))
 		return;
 	worker_wake_database(MyDatabaseId);
-	event_wake_now();
+	worker_wake_sender(MyDatabaseId);
 }
 
 static void

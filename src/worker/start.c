@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * worker_start.c
+ * start.c
  *		Registering workers, and what to do when slots run out.
  *
  * The launcher starts schedulers, a scheduler starts run workers.  Who starts
@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 #define PLACES (Max(WORKER_DATABASES, WORKER_RUNS) + WORKER_SENDERS)
 #define SAY_EVERY (60 * 60 * USECS_PER_SEC)

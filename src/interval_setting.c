@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * setting.c
+ * interval_setting.c
  *		Settings that are intervals.
  *
  * PostgreSQL's own settings of time know only "30d"; people write '30 days'.
@@ -13,9 +13,7 @@
 #include "utils/datetime.h"
 #include "utils/guc.h"
 
-#include "event/setting.h"
-
-char *makini_event_retention = NULL;
+#include "interval_setting.h"
 
 /* As interval_in does it, which raises: a setting is checked where nobody could catch that. */
 int64

@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sync/schedule.h"
+#include "worker/schedule.h"
 
 #include <ctype.h>
 #include <stdio.h>

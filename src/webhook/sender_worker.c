@@ -15,8 +15,8 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "sync/worker.h"
 #include "webhook/sender.h"
+#include "worker/worker.h"
 
 extern PGDLLEXPORT void makini_sender_main(Datum arg);
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * worker_shmem.c
+ * shmem.c
  *		The shared table in which launcher, schedulers and run workers meet.
  *
  * It exists only where the library is preloaded, in the main segment, so that
@@ -31,7 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 #define TRANCHE "MakiniWorker"
 

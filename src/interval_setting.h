@@ -1,17 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * setting.h
+ * interval_setting.h
  *		Settings that are intervals, such as '30 days'.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef MAKINI_EVENT_SETTING_H
-#define MAKINI_EVENT_SETTING_H
+#ifndef MAKINI_INTERVAL_SETTING_H
+#define MAKINI_INTERVAL_SETTING_H
 
 #include "postgres.h"
-
-/* makini.event_retention */
-extern char *makini_event_retention;
 
 /*
  * A setting of the whole cluster (SIGHUP) whose text must be an interval of at
@@ -26,4 +23,4 @@ extern void define_interval_setting(const char *name, const char *description, c
  */
 extern int64 interval_length(const char *text);
 
-#endif /* MAKINI_EVENT_SETTING_H */
+#endif /* MAKINI_INTERVAL_SETTING_H */

@@ -12,8 +12,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "sync/schedule.h"
-#include "sync/worker.h"
+#include "worker/schedule.h"
+#include "worker/worker.h"
 
 #define UNIX_OFFSET ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 

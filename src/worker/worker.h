@@ -4,19 +4,15 @@
  *		What works while nobody is connected: launcher, schedulers, run workers.
  *
  *	launcher.c			one per cluster: starts a scheduler where something is due
- *	scheduler.c			one per database with something due
- *	runner.c			run workers: take jobs one after another
- *	give_way.c			runs that stop at a page, because others wait
- *	sender_worker.c		senders besides the schedulers, where one is not enough
- *	job.c, request.c	the queue of jobs, in the table makini._job
- *	worker_start.c		registering workers, and what to do when slots run out
- *	worker_init.c		settings, and what preloading sets up
- *	worker_shmem.c		the shared table in which all of them meet
+ *	start.c				registering workers, and what to do when slots run out
+ *	init.c				settings, and what preloading sets up
+ *	shmem.c				the shared table in which all of them meet
  *	utility_hook.c		commands that need a database without workers
  *	schedule.c			when something is due next (pure)
  *	schedule_text.c		schedules as people write them
  *	instance.c			may anything run here at all?
- *	activate.c			after a restore or a copy
+ *
+ * What the workers do is in src/sync (scheduler.c, runner.c) and src/webhook.
  *
  * A database's life, as the launcher sees it (WorkerDatabase):
  *
@@ -79,16 +75,6 @@ extern TimestampTz worker_now(void);
 /* A moment of the real clock by it. */
 extern TimestampTz worker_time(TimestampTz clock);
 
-/*
- * worker_should_yield
- *		Should a run stop at this page, to be taken up again later?  True in a run
- *		worker when the hours for it are over, when nothing is to run here any more,
- *		or when others wait for its place and it goes on from here afterwards: who
- *		would begin anew each time might never end.  False everywhere else.  Takes
- *		note of changed settings: call it where a statement could end.
- */
-extern bool worker_should_yield(bool goes_on);
-
 /* ---- schedule_text.c ---- */
 
 /* Raises 22023 unless it is an interval of a second or more, or a cron text. */
@@ -126,7 +112,7 @@ extern const char *instance_obstacle(void);
 /* Raises 55000 unless it may. */
 extern void instance_check(void);
 
-/* ---- worker_shmem.c: for the files above only ---- */
+/* ---- shmem.c: for workers only ---- */
 
 typedef enum WorkerState
 {
@@ -271,7 +257,7 @@ extern void worker_has_work(void);
 /* With the lock held: does this use of a place go on? */
 extern bool worker_is_alive(const WorkerProcess *process, uint32 token);
 
-/* ---- worker_start.c ---- */
+/* ---- start.c ---- */
 
 /*
  * worker_start
@@ -294,15 +280,6 @@ extern int worker_reap(void);
  */
 extern int64 worker_backoff(int failures, int64 base, int64 cap);
 
-/* ---- sender_worker.c ---- */
-
-/*
- * sender_workers_look
- *		By a scheduler after a turn of sending: have more senders started where
- *		it has not been idle for a while.
- */
-extern void sender_workers_look(bool idle);
-
 /* ---- utility_hook.c ---- */
 
 extern void utility_hook_init(void);
@@ -311,7 +288,7 @@ extern void utility_hook_init(void);
 
 extern void launcher_register(void);
 
-/* ---- worker_init.c ---- */
+/* ---- init.c ---- */
 
 extern void worker_init(void);
 

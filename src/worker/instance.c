@@ -18,7 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_instance_obstacle);
 

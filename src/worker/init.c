@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * worker_init.c
+ * init.c
  *		The worker's settings, and what preloading the library sets up.
  *
  *-------------------------------------------------------------------------
@@ -13,10 +13,9 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "event/event.h"
-#include "event/setting.h"
+#include "interval_setting.h"
 #include "remote/health.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 int	  makini_max_workers = 4;
 int	  makini_webhook_workers = 1;
@@ -69,6 +68,5 @@ worker_init(void)
 	worker_shared_init();
 	utility_hook_init();
 	launcher_register();
-	event_wake = worker_wake_sender;
 	health_wake = worker_wake_database;
 }

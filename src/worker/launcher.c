@@ -26,7 +26,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 extern PGDLLEXPORT void makini_launcher_main(Datum arg);
 

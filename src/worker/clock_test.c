@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * worker_test.c
+ * clock_test.c
  *		A clock that tests move, and a look at the workers' table.  Built only
  *		where MAKINI_TEST is defined.
  *
@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "sync/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_test_advance_clock);
 PG_FUNCTION_INFO_V1(makini_test_now);
