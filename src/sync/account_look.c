@@ -128,7 +128,7 @@ static bool
 next_due(AccountLook *look, TimestampTz now)
 {
 	PrivateTransaction transaction;
-	bool		   found;
+	bool			   found;
 
 	private_begin(&transaction);
 	found = claim(look, now);
@@ -376,8 +376,8 @@ static void
 try_again_later(const AccountLook *look, TimestampTz now)
 {
 	PrivateTransaction transaction;
-	Oid			   types[3] = {UUIDOID, OIDOID, TIMESTAMPTZOID};
-	Datum		   values[3];
+	Oid				   types[3] = {UUIDOID, OIDOID, TIMESTAMPTZOID};
+	Datum			   values[3];
 
 	values[0] = UUIDPGetDatum(&look->connection);
 	values[1] = ObjectIdGetDatum(look->role);

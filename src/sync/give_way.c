@@ -27,10 +27,10 @@ static int	current_slot;
 void
 give_way_tell(TimestampTz now, bool all)
 {
-	WorkerShared  *shared = worker_shared();
+	WorkerShared	  *shared = worker_shared();
 	PrivateTransaction transaction;
-	List		  *places;
-	ListCell	  *lc;
+	List			  *places;
+	ListCell		  *lc;
 
 	private_begin(&transaction);
 	places = job_give_way(now, all);

@@ -382,9 +382,9 @@ bool
 job_claim(int slot, uint32 token, TimestampTz now, Job *job)
 {
 	PrivateTransaction transaction;
-	Oid			   types[6] = {TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID};
-	Datum		   values[6];
-	bool		   found;
+	Oid				   types[6] = {TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT4OID, BOOLOID};
+	Datum			   values[6];
+	bool			   found;
 
 	values[0] = TimestampTzGetDatum(now);
 	values[1] = Int32GetDatum(slot);
@@ -438,9 +438,9 @@ void
 job_finish(const Job *job, bool cancelled)
 {
 	PrivateTransaction transaction;
-	TimestampTz	   now = worker_now();
-	Oid			   types[1] = {INT8OID};
-	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
+	TimestampTz		   now = worker_now();
+	Oid				   types[1] = {INT8OID};
+	Datum			   values[1] = {Int64GetDatum(job->sync_id)};
 
 	private_begin(&transaction);
 	SPI_execute_with_args("SELECT s.consecutive_failures::bigint, EXISTS (SELECT FROM makini._load l"
@@ -470,8 +470,8 @@ void
 job_note_failure(const Job *job, const ErrorData *failed)
 {
 	PrivateTransaction transaction;
-	Oid			   types[3] = {INT8OID, TEXTOID, TEXTOID};
-	Datum		   values[3];
+	Oid				   types[3] = {INT8OID, TEXTOID, TEXTOID};
+	Datum			   values[3];
 
 	private_begin(&transaction);
 	values[0] = Int64GetDatum(job->sync_id);
@@ -491,9 +491,9 @@ int
 job_failures(const Job *job)
 {
 	PrivateTransaction transaction;
-	Oid			   types[1] = {INT8OID};
-	Datum		   values[1] = {Int64GetDatum(job->sync_id)};
-	int			   failures;
+	Oid				   types[1] = {INT8OID};
+	Datum			   values[1] = {Int64GetDatum(job->sync_id)};
+	int				   failures;
 
 	private_begin(&transaction);
 	(void) private_query("SELECT consecutive_failures::bigint FROM makini._sync WHERE sync_id = $1",

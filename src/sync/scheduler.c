@@ -184,11 +184,11 @@ static TimestampTz
 turn(bool *busy)
 {
 	PrivateTransaction transaction;
-	TimestampTz	   now = worker_now();
-	TimestampTz	   next;
-	TimestampTz	   states;
-	JobQueue	   queue;
-	bool		   all;
+	TimestampTz		   now = worker_now();
+	TimestampTz		   next;
+	TimestampTz		   states;
+	JobQueue		   queue;
+	bool			   all;
 
 	states = connection_state_turn(now);
 	private_begin(&transaction);
