@@ -41,7 +41,10 @@ SELECT makini.create_watch('late', 'SELECT id FROM po', '1 hour', 'po.late', '{i
 -- ====
 -- the first look is silent; then what is new counts, also when it comes back
 -- ====
+-- without a worker it says so once
+SET client_min_messages = warning;
 SELECT makini.create_watch('late', 'SELECT id, vendor FROM po WHERE late -- those', '1 hour', 'po.late', '{id}', 'watch_erp');
+RESET client_min_messages;
 SELECT makini.create_watch('late', 'SELECT 1 AS id', '1 hour', 'po.late', '{id}');
 SELECT * FROM makini.test_watch('late');
 SELECT known_rows, fired, next_run_at <= now() AS due FROM makini.watch;

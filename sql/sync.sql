@@ -38,7 +38,10 @@ SELECT count(*) AS departments FROM department;
 -- ====
 -- created: the target is made
 -- ====
+-- without a worker it says so once
+SET client_min_messages = warning;
 SELECT makini.create_sync('department', 'warehouse.department', '5 min');
+RESET client_min_messages;
 \d warehouse.department
 SELECT col_description('warehouse.department'::regclass, attnum) FROM pg_attribute
 WHERE attrelid = 'warehouse.department'::regclass AND attname IN ('name', '_deleted_at') ORDER BY attnum;

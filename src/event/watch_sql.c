@@ -144,6 +144,7 @@ makini_create_watch(PG_FUNCTION_ARGS)
 	check_watch(&watch);
 	check_free(watch.name);
 	store(&watch, false);
+	worker_remind("ask watches on their schedules");
 	PG_RETURN_VOID();
 }
 

@@ -54,11 +54,8 @@ check_worker(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("there is no background worker of makini"),
-			 worker_shared() == NULL ?
-				 errhint("Add makini to \"shared_preload_libraries\" and restart the server,"
-						 " or run the sync in this session with CALL makini.run_sync.") :
-				 errhint("Turn \"makini.launcher\" on and reload the configuration,"
-						 " or run the sync in this session with CALL makini.run_sync.")));
+			 errhint("%s, or run the sync in this session with CALL makini.run_sync.",
+					 worker_remedy())));
 }
 
 static bool

@@ -153,6 +153,8 @@ definition_insert(const Definition *definition)
 	SPI_finish();
 	makini_rights_restore(&saved);
 	worker_wake_at_commit();
+	if (definition->schedule != NULL)
+		worker_remind("run syncs on their schedules");
 	return sync_id;
 }
 

@@ -37,6 +37,10 @@ CREATE FUNCTION makini._instance_obstacle() RETURNS text
 	LANGUAGE C VOLATILE STRICT
 	AS 'MODULE_PATHNAME', 'makini_instance_obstacle';
 
+CREATE FUNCTION makini._worker_remedy() RETURNS text
+	LANGUAGE C VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'makini_worker_remedy';
+
 -- What a run worker calls for a job.
 CREATE PROCEDURE makini._run_job(sync_id bigint, lane text, mode text)
 	LANGUAGE C

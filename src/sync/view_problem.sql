@@ -128,6 +128,11 @@ CREATE VIEW makini.problem WITH (security_barrier) AS
 	FROM makini.connection c
 	WHERE c.auth IN ('required', 'expiring') OR c.health = 'offline'
 	UNION ALL
+	SELECT 'warning', NULL, NULL, 'background worker',
+		'syncs do not run on their schedules: there is no background worker of makini', w.remedy, NULL
+	FROM makini._worker_remedy() AS w (remedy)
+	WHERE w.remedy IS NOT NULL AND EXISTS (SELECT FROM makini.sync s WHERE s.enabled AND s.schedule IS NOT NULL)
+	UNION ALL
 	SELECT CASE WHEN d.days_left < 0 THEN 'error' ELSE 'warning' END,
 		d.first_seen,
 		s.server_name,

@@ -23,6 +23,7 @@
 #include "private.h"
 #include "webhook/webhook.h"
 #include "worker/worker.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_create_webhook);
 
@@ -203,5 +204,6 @@ makini_create_webhook(PG_FUNCTION_ARGS)
 	SPI_finish();
 	makini_rights_restore(&saved);
 	explicit_bzero(secret, sizeof(secret));
+	worker_remind("deliver to webhooks");
 	return result_row(fcinfo, &id, receiver);
 }

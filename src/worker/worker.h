@@ -94,6 +94,18 @@ extern TimestampTz schedule_next_time(const char *text, int64 seed, TimestampTz 
 extern bool schedule_in_hours(const char *span, TimestampTz at, TimestampTz *opens,
 							  TimestampTz *closes);
 
+/* ---- missing.c ---- */
+
+/* What brings a worker where there is none: the beginning of a sentence. */
+extern const char *worker_remedy(void);
+
+/*
+ * worker_remind
+ *		Tells, once in a session, who makes something that only a worker does that
+ *		there is none, and what brings one: "there is no ... to <use>".
+ */
+extern void worker_remind(const char *use);
+
 /* ---- instance.c ---- */
 
 typedef enum InstanceState

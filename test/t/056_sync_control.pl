@@ -109,5 +109,20 @@ is( ask('SELECT count(*) FROM ((TABLE a EXCEPT ALL TABLE b) UNION ALL (TABLE b E
 		s/^/WITH a AS (SELECT id, tranid FROM erp.transaction), b AS (SELECT id, tranid FROM wh.transaction) /r),
 	'0', 'all of it is there');
 
+# ---- nobody is there to run it ----
+my $missed = "SELECT count(*), min(hint) FROM makini.problem WHERE object = 'background worker'";
+
+foreach my $what (
+	[ 'run syncs on their schedules', "makini.create_sync('erp.item', 'wh.scheduled', '5 min'), makini.create_sync('erp.item', 'wh.scheduled_too', '5 min')" ],
+	[ 'ask watches on their schedules', "makini.create_watch('w', 'SELECT id FROM wh.item', '1 hour', 'item.new', '{id}')" ],
+	[ 'deliver to webhooks', "makini.create_webhook('https://hooks.example.com/a')" ])
+{
+	my (undef, undef, $err) = $node->psql('postgres', "SELECT $what->[1]");
+
+	like($err, qr/^(?:psql:\S* )?NOTICE:  there is no background worker of makini to $what->[0]\nHINT:  Add makini to "shared_preload_libraries" and restart the server\.$/,
+		"$what->[0]: who asks for it is told once that there is no worker");
+}
+is(ask($missed, user => 'observer'), '1|Add makini to "shared_preload_libraries" and restart the server.', 'and it stays a problem');
+
 $node->stop;
 done_testing();

@@ -85,6 +85,8 @@ $node->reload;
 until_query($node, 'the setting', "SELECT current_setting('makini.launcher') = 'off'");
 ($code, $out, $err) = $node->psql('postgres', "SELECT makini.request_sync($id)");
 like($err, qr/there is no background worker of makini.*HINT:  Turn "makini.launcher" on/s, 'without a launcher a request says what to do');
+is($node->safe_psql('postgres', "SELECT hint FROM makini.problem WHERE object = 'background worker'"),
+	'Turn "makini.launcher" on and reload the configuration.', 'and so does makini.problem');
 # the crash has set the clock back
 advance($node, '3 hours');
 is($node->safe_psql('postgres', $ran), 17, 'and nothing runs');
@@ -92,6 +94,7 @@ $node->safe_psql('postgres', "ALTER SYSTEM RESET makini.launcher");
 $node->reload;
 until_query($node, 'what was due', 'SELECT count(*) = 18 FROM ran');
 until_idle($node);
+is($node->safe_psql('postgres', "SELECT count(*) FROM makini.problem WHERE object = 'background worker'"), 0, 'no worker is missed then');
 $node->safe_psql('postgres', "ALTER SYSTEM SET makini.run_on = 'elsewhere, nowhere'");
 $node->reload;
 until_query($node, 'the setting', "SELECT current_setting('makini.run_on') <> ''");
