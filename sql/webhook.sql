@@ -81,6 +81,11 @@ SELECT makini.create_webhook('https://hooks.example.com/', filter => 'true UNION
 SELECT makini.create_webhook('https://hooks.example.com/', filter => 'data');
 SELECT makini.create_webhook('https://hooks.example.com/', filter => 'NEW.x = 1');
 SELECT makini.create_webhook('https://hooks.example.com/', filter => '');
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT makini.create_webhook('https://hooks.example.com/', filter => $$'\' IS NOT NULL) UNION ALL SELECT 1000000 WHERE (true -- ' IS NOT NULL$$);
+RESET standard_conforming_strings;
+RESET escape_string_warning;
 
 -- ============================================================
 -- Altering

@@ -89,9 +89,26 @@ on_syntax_error(void *arg)
 	}
 }
 
+/*
+ * author_strings
+ *		Read backslashes in strings as the standard does until AtEOXact_GUC of what
+ *		this gives: were a text read in one way when it is checked and in another
+ *		when it runs, a string of it could end, and the text with it.
+ */
+int
+author_strings(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 static List *
 parse(const char *text, RawParseMode mode)
 {
+	int					 level = author_strings();
 	ErrorContextCallback callback;
 	List				*parsed;
 
@@ -101,6 +118,7 @@ parse(const char *text, RawParseMode mode)
 	error_context_stack = &callback;
 	parsed = raw_parser(text, mode);
 	error_context_stack = callback.previous;
+	AtEOXact_GUC(true, level);
 	return parsed;
 }
 
@@ -215,7 +233,7 @@ become(const Author *author)
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(author->userid,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	(void) NewGUCNestLevel();
+	(void) author_strings();
 	(void) set_config_option("search_path", author->search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	XactReadOnly = true;

@@ -30,6 +30,9 @@ extern char *author_search_path(void);
 extern void author_check_expression(const char *what, const char *text);
 extern void author_check_select(const char *what, const char *text);
 
+/* Strings are read alike wherever a text is: the level for AtEOXact_GUC(true, level). */
+extern int author_strings(void);
+
 /* Does an expression name a row, as NEW.x names "new"? */
 extern bool author_mentions(const char *text, const char *row);
 

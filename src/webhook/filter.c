@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "webhook/filter.h"
@@ -35,17 +36,20 @@ void
 filter_check(const char *text)
 {
 	Oid types[] = {JSONBARRAYOID, JSONBARRAYOID};
+	int level;
 
 	if (strlen(text) > MAX_FILTER)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the filter of a webhook is too long"),
 				 errdetail("It has %zu bytes, of %d.", strlen(text), MAX_FILTER)));
 	author_check_expression("filter of a webhook", text);
+	level = author_strings();
 	SPI_connect();
 	if (SPI_prepare(statement_of(text), lengthof(types), types) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("could not prepare the filter of a webhook")));
 	SPI_finish();
+	AtEOXact_GUC(true, level);
 }
 
 typedef struct Trial
