@@ -30,6 +30,11 @@ SELECT makini.create_rule('low', 'stock', 'true, false', 'stock.low');
 SELECT makini.create_rule('low', 'stock', 'true AS yes', 'stock.low');
 SELECT makini.create_rule('low', 'stock', 'true /* NEW', 'stock.low');
 SELECT makini.create_rule('low', 'stock', '', 'stock.low');
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT makini.create_rule('low', 'stock', $$NEW.sku <> '\'); SELECT 1, 2 WHERE (true -- '$$, 'stock.low');
+RESET standard_conforming_strings;
+RESET escape_string_warning;
 SELECT makini.create_rule('low', 'stock', 'available < reorder', 'stock.low');
 SELECT makini.create_rule('low', 'stock', 'NEW.missing < 1', 'stock.low');
 SELECT makini.create_rule('low', 'stock', 'NEW.available', 'stock.low');
@@ -196,6 +201,15 @@ UPDATE makini._rule_cooldown SET until = now() - interval '1 s' WHERE key = '1';
 SET ROLE rule_owner;
 UPDATE stock SET available = available + 1 WHERE id IN (1, 4);
 SELECT key FROM makini.event ORDER BY key;
+
+-- keys that fill the table's own index
+CREATE TABLE long_key (a text, b text, PRIMARY KEY (a, b));
+SELECT makini.create_rule('long', 'long_key', 'true', 'long.key', 'INSERT', 'jsonb_build_object()', options => '{"cooldown": "1 hour"}');
+INSERT INTO long_key SELECT left(t, 1340), right(t, 1340) FROM (SELECT string_agg(md5(g::text), '' ORDER BY g) FROM generate_series(1, 100) g) AS x (t);
+DELETE FROM long_key;
+INSERT INTO long_key SELECT left(t, 1340), right(t, 1340) FROM (SELECT string_agg(md5(g::text), '' ORDER BY g) FROM generate_series(1, 100) g) AS x (t);
+SELECT count(*), min(length(key)) FROM makini.event WHERE type = 'long.key';
+SELECT makini.drop_rule('long');
 
 -- ====
 -- rights and names at the time of firing are the author's

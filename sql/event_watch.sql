@@ -28,6 +28,13 @@ SELECT makini.create_watch('late', 'SELECT id FROM po;', '1 hour', 'po.late', '{
 SELECT makini.create_watch('late', 'SELECT id INTO x FROM po', '1 hour', 'po.late', '{id}');
 SELECT makini.create_watch('late', 'SELECT id FROM po) AS x, (SELECT 1', '1 hour', 'po.late', '{id}');
 SELECT makini.create_watch('late', '', '1 hour', 'po.late', '{id}');
+-- a string is as long here as where it runs
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SELECT makini.create_watch('late', $$SELECT id, '\') AS x; SELECT 1, 2 FROM (SELECT 1 -- ' AS y FROM po$$, '1 hour', 'po.late', '{id}');
+SHOW standard_conforming_strings;
+RESET standard_conforming_strings;
+RESET escape_string_warning;
 SELECT makini.create_watch('late', 'SELECT id FROM nowhere', '1 hour', 'po.late', '{id}');
 SELECT makini.create_watch('late', 'SELECT id FROM po', '1 hour', 'po.late', '{number}');
 SELECT makini.create_watch('late', 'SELECT id FROM po', '1 hour', 'po.late', '{}');
@@ -84,6 +91,10 @@ SELECT makini.alter_watch('late', '{"query": "SELECT 1 / (id - id) AS id, vendor
 SELECT makini._run_watch('late');
 SELECT errors, last_error FROM makini.watch;
 SELECT makini.test_watch('late');
+-- a key that no index can hold
+SELECT makini.alter_watch('late', '{"query": "SELECT string_agg(md5(g::text), '''' ORDER BY g) AS id, 1 AS vendor FROM generate_series(1, 200) g"}');
+SELECT makini._run_watch('late');
+SELECT errors, last_error, known_rows, next_run_at > now() AS later FROM makini.watch;
 CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM po; RETURN 1; END $$;
 SELECT makini.alter_watch('late', '{"query": "SELECT writes() AS id, current_user AS vendor"}');
 SELECT makini._run_watch('late');

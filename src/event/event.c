@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
@@ -181,6 +182,18 @@ event_check_data(const Jsonb *data)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the data of an event is too large"),
 				 errdetail("It has %u bytes, of %d.", (unsigned) VARSIZE_ANY(data), EVENT_MAX_BYTES),
 				 errhint("Send the key of the row, and let the receiver ask for the rest.")));
+}
+
+char *
+event_index_key(const char *key)
+{
+	size_t len = strlen(key);
+
+	if (len <= EVENT_MAX_INDEX_KEY)
+		return pstrdup(key);
+	return psprintf("%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x %zu",
+					hash_bytes_extended((const unsigned char *) key, len, 0),
+					hash_bytes_extended((const unsigned char *) key, len, 1), len);
 }
 
 static void

@@ -40,6 +40,9 @@
 /* Of a dedupe_key: what surely fits an index. */
 #define EVENT_MAX_DEDUPE_KEY 1000
 
+/* Bytes of a key that indexes hold as it is. */
+#define EVENT_MAX_INDEX_KEY 1000
+
 /* ---- event.c ---- */
 
 typedef struct Event
@@ -82,6 +85,9 @@ extern void		 event_batch_close(EventBatch *batch);
 
 /* Raises 22023 unless it is a JSON object, 54000 where it is too large. */
 extern void event_check_data(const Jsonb *data);
+
+/* A key as an index can hold it: of one that is long, a digest. */
+extern char *event_index_key(const char *key);
 
 /* Raises 42602, or 42939 where the type is one of makini's own. */
 extern void event_check_type(const char *type);

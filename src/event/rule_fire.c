@@ -244,7 +244,7 @@ keys_array(const Firing *firing)
 	Datum *keys = palloc(sizeof(Datum) * firing->n);
 
 	for (int i = 0; i < firing->n; i++)
-		keys[i] = CStringGetTextDatum(firing->keys[i] == NULL ? "" : firing->keys[i]);
+		keys[i] = CStringGetTextDatum(firing->keys[i] == NULL ? "" : event_index_key(firing->keys[i]));
 	return PointerGetDatum(construct_array(keys, firing->n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

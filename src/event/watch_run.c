@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "event/event.h"
 #include "event/watch.h"
 #include "makini.h"
@@ -41,8 +42,9 @@ typedef struct WatchRows
 	const Watch	 *watch;
 	MemoryContext context;
 	int			  n;
-	Datum		 *keys; /* text */
-	Datum		 *data; /* jsonb: the event's */
+	Datum		 *keys;	 /* text */
+	Datum		 *data;	 /* jsonb: the event's */
+	int			  fired; /* events of it */
 } WatchRows;
 
 static void
@@ -67,6 +69,17 @@ keep_rows(WatchRows *rows)
 	MemoryContextSwitchTo(old);
 }
 
+/* Rows are known by their keys in an index. */
+static void
+check_key(const text *key)
+{
+	if (VARSIZE_ANY_EXHDR(key) > EVENT_MAX_INDEX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the key of a row has %d bytes, of %d", (int) VARSIZE_ANY_EXHDR(key),
+						EVENT_MAX_INDEX_KEY)));
+}
+
 static void
 ask(void *arg)
 {
@@ -81,6 +94,8 @@ ask(void *arg)
 				 errmsg("the query has more rows than max_rows, %d", watch->options.max_rows)));
 	keep_rows(rows);
 	SPI_finish();
+	for (int i = 0; i < rows->n; i++)
+		check_key(DatumGetTextPP(rows->keys[i]));
 }
 
 /* ---------------------------------------------------------------------
@@ -153,12 +168,13 @@ tell(const WatchRows *rows, const char *type)
 	event_batch_close(&batch);
 }
 
-/* How many events were raised. */
-static int
-compare_and_tell(const WatchRows *seen)
+/* Counts the events that were raised. */
+static void
+compare_and_tell(void *arg)
 {
+	WatchRows	*seen = arg;
 	const Watch *watch = seen->watch;
-	WatchRows	 told = {.watch = watch, .context = CurrentMemoryContext};
+	WatchRows	 told = {.watch = watch, .context = seen->context};
 	int			 n = 0;
 
 	compare(ADD_ROWS, seen, &told);
@@ -173,7 +189,18 @@ compare_and_tell(const WatchRows *seen)
 		tell(&told, watch->options.resolved_type);
 		n += told.n;
 	}
-	return n;
+	seen->fired = n;
+}
+
+/* Rows that cannot be held are this watch's trouble, and not that of those behind it. */
+static ErrorData *
+compare_or_fail(WatchRows *seen)
+{
+	ErrorData *error = run_attempt(compare_and_tell, seen);
+
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	return error;
 }
 
 /* ---------------------------------------------------------------------
@@ -220,7 +247,6 @@ run(const Watch *watch, TimestampTz now)
 {
 	WatchRows  rows = {.watch = watch, .context = CurrentMemoryContext};
 	ErrorData *error;
-	int		   fired = 0;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(watch->author.userid)))
 	{
@@ -230,12 +256,12 @@ run(const Watch *watch, TimestampTz now)
 	}
 	error = author_run(&watch->author, watch_ms, ask, &rows);
 	if (error == NULL)
-		fired = compare_and_tell(&rows);
-	else
+		error = compare_or_fail(&rows);
+	if (error != NULL)
 		note(watch, error->sqlerrcode,
 			 error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "it took longer than half a minute" :
 														   error->message);
-	record(watch, now, error == NULL, fired);
+	record(watch, now, error == NULL, rows.fired);
 }
 
 static bool

@@ -155,7 +155,7 @@ ordering_key_of(const Endpoint *endpoint, const EventRow *event)
 	if (endpoint->options.ordering == ORDERING_CONNECTION)
 		return connection;
 	if (endpoint->options.ordering == ORDERING_KEY && event->key != NULL)
-		return psprintf("%s/%s", connection != NULL ? connection : "", event->key);
+		return psprintf("%s/%s", connection != NULL ? connection : "", event_index_key(event->key));
 	return NULL;
 }
 
