@@ -157,9 +157,10 @@ pg_uuid_t
 event_retention_id(void)
 {
 	TimestampTz before = GetCurrentTimestamp() - interval_length(makini_event_retention);
-	uint64		us = before + (uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-	uint64		stamp = pg_hton64((us / 1000) << 16);
-	pg_uuid_t	id = {{0}};
+	int64		us = before + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	/* ids begin in 1970: who keeps events for longer than that keeps all */
+	uint64	  stamp = pg_hton64(((uint64) Max(us, 0) / 1000) << 16);
+	pg_uuid_t id = {{0}};
 
 	memcpy(id.data, &stamp, sizeof(stamp));
 	return id;

@@ -136,6 +136,15 @@ is(sql(q{SELECT count(*) FROM makini.event WHERE type = 'quick.watch'}), '1', 't
 is(sql(q{SELECT count(*) FROM makini.watch WHERE next_run_at > now()}), '2', 'both are due later');
 sql(q{SELECT makini.drop_watch(name) FROM makini.watch});
 
+# ---- who keeps events for longer than there were computers keeps all ----
+sql('DELETE FROM makini._event', q{SELECT makini.emit('old.kept')});
+$node->append_conf('postgresql.conf', "makini.event_retention = '100 years'");
+$node->reload;
+until_true('the setting', sub { return sql('SHOW makini.event_retention') eq '100 years'; });
+is(sql('SELECT makini._purge_events(1000)'), '0', 'a retention of a hundred years deletes nothing');
+$node->append_conf('postgresql.conf', "makini.event_retention = '30 days'");
+$node->reload;
+
 # ---- prepared transactions: events are there when they are committed, with a hint or without ----
 sql('DELETE FROM makini._event', q{SET makini.notify = 'with'}, 'BEGIN', q{SELECT makini.emit('prepared.kept')}, q{PREPARE TRANSACTION 'kept'});
 sql('BEGIN', q{SELECT makini.emit('prepared.lost')}, q{PREPARE TRANSACTION 'lost'});
