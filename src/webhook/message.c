@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -211,12 +212,63 @@ data_of(const EventRow *event, bool thin)
 	return thin ? pstrdup(THIN_DATA) : JsonbToCString(NULL, &data->root, VARSIZE(data));
 }
 
+/* How many bytes of a text in the database's encoding became UTF-8, all up to one that cannot. */
+static int
+convert(unsigned char *text, int len, unsigned char *out, int out_size)
+{
+	int encoding = GetDatabaseEncoding();
+	Oid conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	int n;
+
+	if (!OidIsValid(conversion))
+	{
+		n = pg_encoding_verifymbstr(PG_UTF8, (char *) text, len);
+		memcpy(out, text, n);
+		out[n] = '\0';
+		return n;
+	}
+	return pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, text, len, out, out_size, true);
+}
+
+/*
+ * A character that UTF-8 does not have, or a byte that is none, becomes a
+ * question mark: one event that cannot be told as it is must not keep the others.
+ */
+static char *
+in_utf8(char *text)
+{
+	int	  len = strlen(text);
+	int	  size = len * MAX_CONVERSION_GROWTH + 1;
+	char *utf8;
+	char *out;
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return text;
+	utf8 = out = palloc(size);
+	while (len > 0)
+	{
+		int n = convert((unsigned char *) text, len, (unsigned char *) out, size - (out - utf8));
+
+		out += strlen(out);
+		text += n;
+		len -= n;
+		if (len == 0)
+			break;
+		n = Min(pg_mblen(text), len);
+		*out++ = '?';
+		text += n;
+		len -= n;
+	}
+	*out = '\0';
+	return utf8;
+}
+
 static Message *
 compose(EventRow *event, const char *api_version, bool thin)
 {
 	char *text = event_row_body(event, api_version, data_of(event, thin));
 
-	return make_message(event->type, &event->id, pg_server_to_any(text, strlen(text), PG_UTF8));
+	return make_message(event->type, &event->id, in_utf8(text));
 }
 
 /* Events are few versions' and shapes' at a time: the last message made is kept for the next endpoint. */

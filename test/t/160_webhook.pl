@@ -204,6 +204,29 @@ foreach my $ordering ('connection', 'key')
 	query("SELECT makini.drop_webhook('$id')");
 }
 
+# ---- keys too long for an index, characters that UTF-8 does not have: such an event must not keep the others ----
+{
+	my $id = create_webhook($node, $receiver, '/long', events => '{long.*}', options => '{"ordering": "key"}');
+
+	query(q{SELECT makini.emit('long.key', jsonb_build_object('n', n), key => (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i))
+		FROM generate_series(1, 3) n});
+	$receiver->wait_for('/long', 3);
+	is(join(' ', map { body_of($_)->{data}{n} } $receiver->log_of('/long')), '1 2 3', 'events with a key of 6400 bytes, in order');
+	query("SELECT makini.drop_webhook('$id')");
+}
+foreach my $encoding ('WIN1252', 'SQL_ASCII')
+{
+	my $db = lc($encoding);
+
+	query("CREATE DATABASE $db TEMPLATE template0 ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C'");
+	$node->safe_psql($db, "CREATE EXTENSION makini; SELECT makini.create_webhook('" . $receiver->url("/$db") . "', secret => '$secret')");
+	$receiver->script("/$db", secret => $secret);
+	$node->safe_psql($db, qq{SELECT makini.emit('odd.letter', jsonb_build_object('n', convert_from('\\x78819079', '$encoding')))});
+	$node->safe_psql($db, q{SELECT makini.emit('no.letter', '{"n": 2}')});
+	$receiver->wait_for("/$db", 2);
+	is(join(' ', sort map { body_of($_)->{data}{n} . $_->{valid} } $receiver->log_of("/$db")), '21 x??y1', "$encoding: what has no place in UTF-8 is a question mark");
+}
+
 # ---- rate ----
 my $rated = create_webhook($node, $receiver, '/rated', events => '{many.*}', options => '{"rate": 20}');
 query(q{SELECT count(makini.emit('many.events')) FROM generate_series(1, 30)});
@@ -256,6 +279,12 @@ like($page, qr/`$_`/, "option $_ is explained") foreach $names =~ /"(\w+)"/g;
 }
 
 # ---- nothing secret in the log ----
+foreach my $mistake (q{filter => 'missing > 1'}, q{filter => 'data ->'}, q{api_version => 'v0'})
+{
+	my ($code) = $node->psql('postgres', "SELECT makini.create_webhook('https://hooks.example.com/', secret => '$secret', $mistake)");
+
+	isnt($code, 0, "refused: $mistake");
+}
 my $log = slurp_file($node->logfile);
 unlike($log, qr/MfKQ9r8GKYqr|Bearer abc|whsk_/, 'no secret is in the log');
 
