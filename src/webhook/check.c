@@ -257,8 +257,14 @@ check_headers(Jsonb *headers)
 		refuse("the headers", "are larger than 4096 bytes", NULL);
 }
 
-void
-webhook_check(const WebhookDefinition *definition)
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
+static void
+check_all(const WebhookDefinition *definition)
 {
 	WebhookOptions options;
 
@@ -271,4 +277,15 @@ webhook_check(const WebhookDefinition *definition)
 	event_check_api_version(definition->api_version);
 	if (definition->filter != NULL)
 		filter_check(definition->filter);
+}
+
+/* Others' errors too: the statement of a filter that has a mistake gives the secret beside it. */
+void
+webhook_check(const WebhookDefinition *definition)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack, .callback = hide_statement};
+
+	error_context_stack = &callback;
+	check_all(definition);
+	error_context_stack = callback.previous;
 }
