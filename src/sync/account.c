@@ -169,14 +169,15 @@ account_save(int64 run_id, const Load *load, const Counters *counters, const Rem
 	makini_rights_restore(&saved);
 }
 
-/* The network, limits, somebody who stopped it. */
+/* The network, limits, somebody who stopped it or was in its way. */
 bool
 error_is_passing(const ErrorData *error)
 {
 	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	return category == ERRCODE_CONNECTION_EXCEPTION || category == ERRCODE_INSUFFICIENT_RESOURCES ||
-		category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK;
+		category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK ||
+		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
 /*

@@ -94,6 +94,17 @@ foreach my $zone ('Asia/Tokyo', 'America/Los_Angeles')
 sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local, 'full')");
 is(sql("SELECT rows_updated FROM makini.sync_run WHERE sync_id = $local ORDER BY run_id DESC LIMIT 1"), 0, 'and what did not change is left alone');
 
+# ---- somebody who is in the way ----
+
+my $lock = Hostile::Session->new($node);
+$lock->send('BEGIN; LOCK TABLE wh.local IN SHARE MODE');
+$lock->result;
+dies($node, "SET lock_timeout = '1ms'; CALL makini.run_sync($local, 'full')", '55P03', [], 'a table that is locked');
+is(sql("SELECT state FROM makini.sync WHERE sync_id = $local"), 'incremental', '... is nothing that a person has to mend');
+$lock->send('ROLLBACK');
+$lock->result;
+sql("CALL makini.run_sync($local)");
+
 # ---- a source that was set back ----
 
 my $item = sql("SELECT makini.create_sync('erp.item', 'wh.item', schedule => NULL, columns => '{id,displayname,lastmodifieddate}')");
