@@ -157,6 +157,7 @@ is_wanted(const SyncSource *source, const Sync *sync, const char *name, AttrNumb
 	if (speaks_of(source->filter, attnum) || speaks_of(source->initial_filter, attnum))
 		return true;
 	return sync->columns == NIL || in_names(sync->columns, name) || in_names(sync->key, name) ||
+		(source->parent_column_name != NULL && strcmp(source->parent_column_name, name) == 0) ||
 		(source->cursor_name != NULL && strcmp(source->cursor_name, name) == 0);
 }
 
