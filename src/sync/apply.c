@@ -213,6 +213,7 @@ owner_begin(Apply *apply, TargetRights *saved)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
+	target_keep(apply->target);
 	rights_of_target(apply->target->owner, saved);
 	SPI_connect();
 	MemoryContextSwitchTo(caller);

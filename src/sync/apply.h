@@ -85,7 +85,7 @@ struct Apply
 	int			  parent;			   /* column that goes along with keys, or -1 */
 	TimestampTz	  delete_before;	   /* rows written since are left alone */
 	bool		  delete_unwritten;	   /* ... and not those that no sync ever wrote */
-	bool		  lost;				   /* not all that was read could be noted as seen */
+	bool		  lost;				   /* not all that was read could be counted */
 	bool		  seen_judged;		   /* what was not noted as seen is noted as missing */
 };
 

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -124,8 +125,15 @@ sql_scope(StringInfo sql, Apply *apply)
 	appendStringInfoChar(sql, ')');
 }
 
-const TargetColumn *
-compare_ordered_column(const Target *target, const PageRange *range, int at)
+static ValueKind
+ordered_kind(const PageRange *range, int at)
+{
+	return ((QueryOrder *) list_nth(range->order, at))->column->kind;
+}
+
+/* NULL: it is not among those that the sync reads. */
+static const TargetColumn *
+ordered_column(const Target *target, const PageRange *range, int at)
 {
 	QueryOrder *order = list_nth(range->order, at);
 
@@ -137,44 +145,147 @@ compare_ordered_column(const Target *target, const PageRange *range, int at)
 			(!remote->display && pg_strcasecmp(remote->name, order->column->name) == 0))
 			return &target->columns[i];
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("target %s has no column for \"%s\", by which its source is read", target->name,
-					order->column->name)));
+	return NULL;
 }
 
-/* A bound's value as the column's type; canonical texts of moments are UTC. */
-char *
-sql_bound_value(const TargetColumn *column, int parameter, int at)
+const TargetColumn *
+compare_ordered_column(const Target *target, const PageRange *range, int at)
 {
-	int32 typmod = column->typmod;
-	Oid	  type = getBaseTypeAndTypmod(column->type, &typmod);
+	const TargetColumn *column = ordered_column(target, range, at);
 
+	if (column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("target %s has no column for \"%s\", by which its source is read",
+						target->name, ((QueryOrder *) list_nth(range->order, at))->column->name)));
+	return column;
+}
+
+/*
+ * The type by which bounds are compared.  Texts of numbers sort otherwise than
+ * the numbers, by which the source was read.
+ */
+static Oid
+bound_type(const TargetColumn *column, ValueKind kind)
+{
+	Oid type = getBaseType(column->type);
+
+	if (TypeCategory(type) != TYPCATEGORY_STRING)
+		return type;
+	switch (kind)
+	{
+		case VALUE_INTEGER:
+			return INT8OID;
+		case VALUE_NUMERIC:
+			return NUMERICOID;
+		case VALUE_BOOLEAN:
+			return BOOLOID;
+		case VALUE_DATE:
+			return DATEOID;
+		default:
+			return type;
+	}
+}
+
+/* Do values of a type sort as the source's do, and none of them stands for several? */
+static bool
+sorts_alike(Oid type, int32 typmod, ValueKind kind)
+{
+	switch (kind)
+	{
+		case VALUE_INTEGER:
+			return type == INT8OID || type == INT4OID || type == INT2OID || type == NUMERICOID;
+		case VALUE_NUMERIC:
+			return type == NUMERICOID && typmod == -1;
+		case VALUE_BOOLEAN:
+			return type == BOOLOID;
+		case VALUE_DATE:
+			return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;
+		case VALUE_TIMESTAMP:
+		case VALUE_TIMESTAMPTZ:
+			return (type == TIMESTAMPOID || type == TIMESTAMPTZOID) && typmod == -1;
+		default:
+			return type == TEXTOID || type == VARCHAROID;
+	}
+}
+
+/*
+ * compare_can_bound
+ *		See sync.h.
+ */
+bool
+compare_can_bound(const Target *target, const PageRange *range, bool as_it_is)
+{
+	for (int i = 0; i < list_length(range->order); i++)
+	{
+		const TargetColumn *column = ordered_column(target, range, i);
+		ValueKind			kind = ordered_kind(range, i);
+		int32				typmod;
+		Oid					type, compared;
+
+		if (column == NULL)
+			return false;
+		typmod = column->typmod;
+		type = getBaseTypeAndTypmod(column->type, &typmod);
+		compared = bound_type(column, kind);
+		if (compared != type && as_it_is)
+			return false;
+		if (!sorts_alike(compared, compared == type ? typmod : -1, kind))
+			return false;
+	}
+	return true;
+}
+
+/* A bound's value as this type; canonical texts of moments are UTC. */
+char *
+sql_bound_value(Oid type, int parameter, int at)
+{
 	if (type == TIMESTAMPTZOID)
 		return psprintf("(($%d)[%d]::pg_catalog.timestamp AT TIME ZONE 'UTC')", parameter, at + 1);
 	return psprintf("($%d)[%d]::%s%s", parameter, at + 1, sql_type(type, -1),
 					type_is_collatable(type) ? " COLLATE pg_catalog.\"C\"" : "");
 }
 
+/* A column of the order, as a bound is compared with it. */
+typedef struct Bound
+{
+	const TargetColumn *column;
+	char			   *name;
+	char			   *value;
+} Bound;
+
+static Bound
+bound_at(const Target *target, const PageRange *range, int at, int parameter)
+{
+	Bound bound = {.column = compare_ordered_column(target, range, at)};
+	Oid	  type = bound_type(bound.column, ordered_kind(range, at));
+
+	bound.name = psprintf("t.%s", quote_identifier(bound.column->name));
+	if (type != getBaseType(bound.column->type))
+		bound.name = psprintf("%s::pg_catalog.text::%s", bound.name, sql_type(type, -1));
+	bound.value = sql_bound_value(type, parameter, at);
+	return bound;
+}
+
 /* One step of an order in which NULLs come last. */
 static void
-sql_bound_step(StringInfo sql, const TargetColumn *column, const char *value, const char *op,
-			   bool bound_is_null)
+sql_bound_step(StringInfo sql, const Bound *bound, const char *op, bool bound_is_null)
 {
-	const char *name = quote_identifier(column->name);
+	const char *name = bound->name;
+	const char *value = bound->value;
 
 	if (strcmp(op, "=") == 0 && bound_is_null)
-		appendStringInfo(sql, "t.%s IS NULL", name);
+		appendStringInfo(sql, "%s IS NULL", name);
 	else if (strcmp(op, "=") == 0)
-		appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.=) %s", name, value);
+		appendStringInfo(sql, "%s OPERATOR(pg_catalog.=) %s", name, value);
 	else if (strcmp(op, ">") == 0 && bound_is_null)
 		appendStringInfoString(sql, "false");
 	else if (strcmp(op, ">") == 0)
-		appendStringInfo(sql, "(t.%s OPERATOR(pg_catalog.>) %s OR t.%s IS NULL)", name, value, name);
+		appendStringInfo(sql, "(%s OPERATOR(pg_catalog.>) %s OR %s IS NULL)", name, value, name);
 	else if (bound_is_null)
-		appendStringInfo(sql, "t.%s IS NOT NULL", name);
+		appendStringInfo(sql, "%s IS NOT NULL", name);
 	else
-		appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.<) %s", name, value);
+		appendStringInfo(sql, "%s OPERATOR(pg_catalog.<) %s", name, value);
 }
 
 /*
@@ -182,11 +293,11 @@ sql_bound_step(StringInfo sql, const TargetColumn *column, const char *value, co
  * come last: behind any lower bound, and beyond any upper one.
  */
 static void
-sql_bound_of_first(StringInfo sql, const TargetColumn *column, bool low, const char *bound, int parameter)
+sql_bound_of_first(StringInfo sql, const Bound *first, bool low, bool bound_is_null)
 {
-	if (bound != NULL && !(low && column->nullable))
-		appendStringInfo(sql, " AND t.%s OPERATOR(pg_catalog.%s) %s", quote_identifier(column->name),
-						 low ? ">=" : "<=", sql_bound_value(column, parameter, 0));
+	if (!bound_is_null && !(low && first->column->nullable))
+		appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.%s) %s", first->name,
+						 low ? ">=" : "<=", first->value);
 }
 
 /* Column by column, where NULLs are possible. */
@@ -194,28 +305,27 @@ static void
 sql_bound_by_steps(StringInfo sql, const Target *target, const PageRange *range, bool low,
 				   const char **bounds, int n, int parameter)
 {
-	sql_bound_of_first(sql, compare_ordered_column(target, range, 0), low, bounds[0], parameter);
+	Bound *each = palloc(sizeof(Bound) * n);
+
+	for (int i = 0; i < n; i++)
+		each[i] = bound_at(target, range, i, parameter);
+	sql_bound_of_first(sql, &each[0], low, bounds[0] == NULL);
 	appendStringInfoString(sql, " AND (");
 	for (int i = 0; i < n; i++)
 	{
 		appendStringInfoString(sql, i == 0 ? "(" : " OR (");
 		for (int j = 0; j <= i; j++)
 		{
-			const TargetColumn *column = compare_ordered_column(target, range, j);
-
 			if (j > 0)
 				appendStringInfoString(sql, " AND ");
-			sql_bound_step(sql, column, sql_bound_value(column, parameter, j),
-						   j < i ? "=" : (low ? ">" : "<"), bounds[j] == NULL);
+			sql_bound_step(sql, &each[j], j < i ? "=" : (low ? ">" : "<"), bounds[j] == NULL);
 		}
 		appendStringInfoChar(sql, ')');
 	}
 	for (int j = 0; j < n && !low; j++)
 	{
-		const TargetColumn *column = compare_ordered_column(target, range, j);
-
 		appendStringInfoString(sql, j == 0 ? " OR (" : " AND ");
-		sql_bound_step(sql, column, sql_bound_value(column, parameter, j), "=", bounds[j] == NULL);
+		sql_bound_step(sql, &each[j], "=", bounds[j] == NULL);
 	}
 	appendStringInfoString(sql, low ? ")" : "))");
 }
@@ -231,11 +341,11 @@ sql_bound_as_row(StringInfo sql, const Target *target, const PageRange *range, b
 	initStringInfo(&values);
 	for (int i = 0; i < n; i++)
 	{
-		const TargetColumn *column = compare_ordered_column(target, range, i);
-		const char		   *separator = i > 0 ? ", " : "";
+		Bound		bound = bound_at(target, range, i, parameter);
+		const char *separator = i > 0 ? ", " : "";
 
-		appendStringInfo(&columns, "%st.%s", separator, quote_identifier(column->name));
-		appendStringInfo(&values, "%s%s", separator, sql_bound_value(column, parameter, i));
+		appendStringInfo(&columns, "%s%s", separator, bound.name);
+		appendStringInfo(&values, "%s%s", separator, bound.value);
 	}
 	appendStringInfo(sql, " AND (%s) OPERATOR(pg_catalog.%s) (%s)", columns.data,
 					 low ? ">" : "<=", values.data);

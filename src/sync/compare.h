@@ -25,7 +25,7 @@ extern void stable_texts_end(int level);
 /* " AND ...": rows t of the sync's scope, in the range, not deleted. */
 extern void	 sql_scope(StringInfo sql, Apply *apply);
 extern void	 sql_bound(StringInfo sql, const Target *target, const PageRange *range, bool low);
-extern char *sql_bound_value(const TargetColumn *column, int parameter, int at);
+extern char *sql_bound_value(Oid type, int parameter, int at);
 extern const TargetColumn *compare_ordered_column(const Target *target, const PageRange *range, int at);
 extern void				   sql_in_range(StringInfo sql, Apply *apply, const PageRange *range);
 extern void				   sql_not_in_page(StringInfo sql, const Target *target);

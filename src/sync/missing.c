@@ -345,7 +345,7 @@ sql_of_parents(StringInfo sql, const Target *target, const TargetColumn *parent,
 					 sql_equality(parent->type), (int) (parent - target->columns) + 1, type);
 	if (range->nlow > 0 && compare_ordered_column(target, range, 0) == parent)
 		appendStringInfo(sql, " OPERATOR(pg_catalog.||) %s",
-						 sql_bound_value(parent, COMPARE_LOW(target), 0));
+						 sql_bound_value(getBaseType(parent->type), COMPARE_LOW(target), 0));
 	appendStringInfoChar(sql, ')');
 }
 
@@ -381,7 +381,8 @@ compare_children(Apply *apply, const Rows *rows, const PageRange *range, const c
 	const Target *target = apply->target;
 	MemoryContext old;
 
-	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET || rows->lost > 0)
+	if (apply->sync->deletes == DELETES_IGNORED || target->way == WAY_MULTISET || rows->lost > 0 ||
+		!compare_can_bound(target, range, false))
 		return;
 	old = MemoryContextSwitchTo(apply->page_cxt);
 	for (int i = 0; i < target->nsource; i++)

@@ -184,6 +184,14 @@ verify_page(Run *run, const Rows *rows, const PageRange *range)
 		compare_seen(run->apply, rows);
 }
 
+/* The range that a page covers, where the target sorts by it as the source does. */
+static bool
+take_range(Run *run, PageRange *range)
+{
+	return run->conn->connector->range(run->reader, range) &&
+		compare_can_bound(run->target, range, true);
+}
+
 /*
  * Absence means something: where a part of the source was read whole.  What the
  * other lane has written meanwhile a page of history does not know.
@@ -192,14 +200,17 @@ static void
 compare_page(Run *run, const Rows *rows)
 {
 	PageRange range;
-	bool	  has_range = run->conn->connector->range(run->reader, &range);
 
 	if (run->load->mode == RUN_VERIFY)
-		verify_page(run, rows, has_range ? &range : NULL);
-	else if (is_whole(run->load) && has_range)
-		compare_note(run->apply, rows, &range, run->load->started_at);
-	else if (run->source->parent != NULL && has_range && !run->load->was_empty &&
-			 run->load->columns == NIL && present_phase(run)->kind != WINDOW_CHANGED)
+		verify_page(run, rows, take_range(run, &range) ? &range : NULL);
+	else if (is_whole(run->load))
+	{
+		if (take_range(run, &range))
+			compare_note(run->apply, rows, &range, run->load->started_at);
+	}
+	else if (run->source->parent != NULL && !run->load->was_empty && run->load->columns == NIL &&
+			 present_phase(run)->kind != WINDOW_CHANGED &&
+			 run->conn->connector->range(run->reader, &range))
 		compare_children(run->apply, rows, &range, run->source->parent_column_name,
 						 run->load->mode == RUN_INCREMENTAL ? DT_NOEND : run->load->started_at);
 }
@@ -209,7 +220,7 @@ see_page(Run *run, Rows *rows)
 {
 	PageRange range;
 
-	run->by_seen = !run->conn->connector->range(run->reader, &range);
+	run->by_seen = !take_range(run, &range);
 	if (run->by_seen)
 		seen_page(run->apply, rows);
 }
@@ -387,11 +398,31 @@ expect(Run *run)
 	close_query(run);
 }
 
+/*
+ * What a pass has learned is noted, for a run that takes it up at its end.  Only
+ * whole rows are counted in memory: they have to be read once more.
+ */
+static void
+take_up(Run *run)
+{
+	if (present_phase(run) != NULL)
+		return;
+	if (run->target->way == WAY_MULTISET && is_whole(run->load))
+	{
+		run->load->phase = 0;
+		run->load->rows_done = 0;
+		load_save(run->load);
+	}
+	else if (notes_keys(run->load) || run->load->mode == RUN_VERIFY)
+		run->by_seen = seen_any(run->sync->sync_id);
+}
+
 void
 run_pass(Run *run)
 {
 	run->changes_from = Max(run->load->window_from - run->sync->lookback, run->sync->history_from);
 	progress_phase(PHASE_READING);
+	run_step(run, take_up);
 	expect(run);
 	while (present_phase(run) != NULL)
 	{

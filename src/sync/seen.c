@@ -25,6 +25,9 @@
 /* Keys of any length, by their hashes. */
 #define SEEN_KEY "ARRAY[pg_catalog.md5(k)]"
 
+/* Among them: not all that was read could be noted. */
+#define SEEN_LOST "'{}'"
+
 /* ---------------------------------------------------------------------
  * Noting
  * ---------------------------------------------------------------------
@@ -72,10 +75,25 @@ try_keys(Apply *apply, const Rows *rows, List **keys)
 	return error == NULL;
 }
 
+/* For the run, too, that takes the pass up where this one is interrupted. */
+static void
+note_lost(int64 sync_id)
+{
+	(void) about_id("INSERT INTO makini._seen (sync_id, key) VALUES ($1, " SEEN_LOST ")", sync_id);
+}
+
+static bool
+is_lost(int64 sync_id)
+{
+	return about_id("SELECT FROM makini._seen WHERE sync_id = $1 AND key = " SEEN_LOST " LIMIT 1",
+					sync_id) > 0;
+}
+
 static void
 note_seen(Apply *apply, const Rows *rows, List *keys)
 {
-	apply->lost = apply->lost || rows->lost > 0;
+	if (rows->lost > 0)
+		note_lost(apply->sync->sync_id);
 	compare_private(apply->sync->sync_id,
 					"INSERT INTO makini._seen (sync_id, key) SELECT $1, " SEEN_KEY
 					" FROM unnest($2) AS k",
@@ -237,9 +255,19 @@ seen_page(Apply *apply, Rows *rows)
 			drop_repeats(apply, rows, again);
 	}
 	else
-		apply->lost = true;
+		note_lost(apply->sync->sync_id);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(apply->page_cxt);
+}
+
+/*
+ * seen_any
+ *		See sync.h.
+ */
+bool
+seen_any(int64 sync_id)
+{
+	return about_id("SELECT FROM makini._seen WHERE sync_id = $1 LIMIT 1", sync_id) > 0;
 }
 
 void
@@ -297,9 +325,10 @@ seen_judge(Apply *apply, TimestampTz before)
 	Portal		  portal;
 	List		 *keys;
 
-	if (apply->lost)
+	if (is_lost(apply->sync->sync_id))
 		return;
 	batch_cxt = AllocSetContextCreate(CurrentMemoryContext, "makini keys", ALLOCSET_DEFAULT_SIZES);
+	target_keep(apply->target);
 	SPI_connect();
 	rights_of_target(apply->target->owner, &saved);
 	MemoryContextSwitchTo(old);

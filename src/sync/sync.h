@@ -308,6 +308,13 @@ typedef struct Target
 extern Target *target_open(const Sync *sync, List *selected);
 
 /*
+ * target_keep
+ *		Hold the target in this transaction, too; raises where its name, which
+ *		statements call it by, is no longer its own.
+ */
+extern void target_keep(const Target *target);
+
+/*
  * target_prepare
  *		What create_sync does: make the target (and its schema) as the caller
  *		where it is missing, else check that syncs may write it.  name is
@@ -386,6 +393,13 @@ extern bool target_is_empty(const Sync *sync, const Target *target);
 /* ---- compare.c: what of the target a page does not have ---- */
 
 /*
+ * compare_can_bound
+ *		Can the target be asked for a page's range?  as_it_is: without a cast,
+ *		which no index helps with.
+ */
+extern bool compare_can_bound(const Target *target, const PageRange *range, bool as_it_is);
+
+/*
  * compare_children
  *		Delete the rows in a page's range that belong to parents of the page (or
  *		to the one that the range begins in), are not in the page and were last
@@ -409,6 +423,9 @@ extern void compare_note(Apply *apply, const Rows *rows, const PageRange *range,
  */
 extern void seen_page(Apply *apply, Rows *rows);
 extern void seen_forget(int64 sync_id);
+
+/* seen_any: has a pass noted keys that it has yet to be judged by? */
+extern bool seen_any(int64 sync_id);
 
 /*
  * compare_delete

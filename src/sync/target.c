@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "parser/parse_coerce.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -527,6 +528,28 @@ target_open(const Sync *sync, List *selected)
 	note_partition_columns(target, rel);
 	relation_close(rel, NoLock);
 	return target;
+}
+
+/*
+ * target_keep
+ *		See sync.h.
+ */
+void
+target_keep(const Target *target)
+{
+	char *name;
+
+	LockRelationOid(target->relid, RowExclusiveLock);
+	name = get_rel_name(target->relid);
+	if (name != NULL &&
+		strcmp(quote_qualified_identifier(get_namespace_name(get_rel_namespace(target->relid)), name),
+			   target->name) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(name == NULL ? ERRCODE_UNDEFINED_TABLE : ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 name == NULL ? errmsg("target %s does not exist any more", target->name) :
+							errmsg("target %s got another name while it was written", target->name),
+			 name == NULL ? 0 : errhint("The next run goes on with the same table.")));
 }
 
 /* A column that syncs keep their own marks in. */
