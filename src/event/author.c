@@ -19,11 +19,14 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/varlena.h"
 
@@ -31,6 +34,10 @@
 #include "event/author.h"
 
 #define MAX_TEXT 10000
+
+/* How often, and after how long each time, a text is told again that its time is up. */
+#define TELL_TIMES 5
+#define TELL_EVERY_MS 1000
 
 /* ---------------------------------------------------------------------
  * Where names are looked up
@@ -191,25 +198,64 @@ author_mentions(const char *text, const char *row)
 
 static TimeoutId			 timeout_id = MAX_TIMEOUTS;
 static volatile sig_atomic_t out_of_time = false;
+static volatile sig_atomic_t times_told = 0;
+static AuthorPark			 park = NULL;
+static void					*park_arg;
 
+/*
+ * A function can catch the error that ends it, and go on.  A worker, which
+ * others wait for, ends itself then; who waits at a terminal can end that.
+ */
 static void
 on_timeout(void)
 {
 	out_of_time = true;
+	if (++times_told > TELL_TIMES && MyBgworkerEntry != NULL)
+		ProcDiePending = true;
+	else
+		QueryCancelPending = true;
 	InterruptPending = true;
-	QueryCancelPending = true;
 	SetLatch(MyLatch);
+}
+
+/* The one that made the process end must not run in the next. */
+static void
+park_at_exit(int code, Datum arg)
+{
+	if (times_told <= TELL_TIMES || park == NULL)
+		return;
+	disable_timeout(timeout_id, false);
+	AbortOutOfAnyTransaction();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	park(park_arg);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+void
+author_park(AuthorPark callback, void *arg)
+{
+	static bool registered = false;
+
+	if (!registered)
+		before_shmem_exit(park_at_exit, (Datum) 0);
+	registered = true;
+	park = callback;
+	park_arg = arg;
 }
 
 static void
 start_clock(int timeout_ms)
 {
 	out_of_time = false;
+	times_told = 0;
 	if (timeout_ms == 0)
 		return;
 	if (timeout_id == MAX_TIMEOUTS)
 		timeout_id = RegisterTimeout(USER_TIMEOUT, on_timeout);
-	enable_timeout_after(timeout_id, timeout_ms);
+	enable_timeout_every(timeout_id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms),
+						 TELL_EVERY_MS);
 }
 
 /* It may have run out after the last statement. */
@@ -219,6 +265,7 @@ stop_clock(int timeout_ms)
 	if (timeout_ms == 0)
 		return;
 	disable_timeout(timeout_id, false);
+	times_told = 0;
 	if (out_of_time)
 		QueryCancelPending = false;
 }

@@ -47,4 +47,13 @@ extern bool author_mentions(const char *text, const char *row);
 typedef void (*AuthorStep)(void *arg);
 extern ErrorData *author_run(const Author *author, int timeout_ms, AuthorStep step, void *arg);
 
+/*
+ * author_park
+ *		What to do, in a transaction of its own, when a text does not end although
+ *		it was told to several times and its worker ends for it: park whatever the
+ *		text is of, lest the next worker run it.  Must not wait for anybody.
+ */
+typedef void (*AuthorPark)(void *arg);
+extern void author_park(AuthorPark callback, void *arg);
+
 #endif /* MAKINI_AUTHOR_H */

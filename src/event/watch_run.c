@@ -242,9 +242,47 @@ record(const Watch *watch, TimestampTz now, bool went_well, int64 fired)
 	(void) private_execute(RECORD, lengthof(types), types, values, NULL);
 }
 
+static Watch *
+take(const char *statement, Oid type, Datum value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MakiniRights  saved;
+	Watch		 *watch = NULL;
+
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	if (private_query(statement, 1, &type, &value, NULL) == 1)
+	{
+		MemoryContextSwitchTo(context);
+		watch = watch_of_row();
+	}
+	SPI_finish();
+	makini_rights_restore(&saved);
+	return watch;
+}
+
+#define TAKE_WATCH                                                                                 \
+	"SELECT " WATCH_COLUMNS " FROM makini._watch WHERE watch_id = $1 FOR UPDATE SKIP LOCKED"
+
+static void
+disable(void *arg)
+{
+	Oid	   types[] = {INT8OID};
+	Datum  values[] = {Int64GetDatum(*(int64 *) arg)};
+	Watch *watch = take(TAKE_WATCH, types[0], values[0]);
+
+	if (watch == NULL)
+		return;
+	note(watch, ERRCODE_QUERY_CANCELED, "it did not end when its time was up, and was disabled");
+	(void) private_execute("UPDATE makini._watch SET enabled = false, silent = true WHERE watch_id = $1",
+						   lengthof(types), types, values, NULL);
+}
+
 static void
 run(const Watch *watch, TimestampTz now)
 {
+	static int64 asked;
+
 	WatchRows  rows = {.watch = watch, .context = CurrentMemoryContext};
 	ErrorData *error;
 
@@ -254,6 +292,8 @@ run(const Watch *watch, TimestampTz now)
 		record(watch, now, false, 0);
 		return;
 	}
+	asked = watch->watch_id;
+	author_park(disable, &asked);
 	error = author_run(&watch->author, watch_ms, ask, &rows);
 	if (error == NULL)
 		error = compare_or_fail(&rows);
@@ -270,18 +310,8 @@ run_first(const char *statement, Oid type, Datum value, TimestampTz now)
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "makini watch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	MakiniRights  saved;
-	Watch		 *watch = NULL;
+	Watch		 *watch = take(statement, type, value);
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	if (private_query(statement, 1, &type, &value, NULL) == 1)
-	{
-		MemoryContextSwitchTo(context);
-		watch = watch_of_row();
-	}
-	SPI_finish();
-	makini_rights_restore(&saved);
 	if (watch != NULL)
 		run(watch, now);
 	MemoryContextSwitchTo(caller);
@@ -301,9 +331,7 @@ watch_run_next(TimestampTz now)
 bool
 watch_run(int64 watch_id, TimestampTz now)
 {
-	return run_first("SELECT " WATCH_COLUMNS
-					 " FROM makini._watch WHERE watch_id = $1 FOR UPDATE SKIP LOCKED",
-					 INT8OID, Int64GetDatum(watch_id), now);
+	return run_first(TAKE_WATCH, INT8OID, Int64GetDatum(watch_id), now);
 }
 
 TimestampTz

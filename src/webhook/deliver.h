@@ -52,7 +52,8 @@ typedef struct Endpoint
 	int			   nconnections;
 	char		 **headers; /* "name: value", may hold secrets */
 	int			   nheaders;
-	Filter		   filter; /* text NULL: none */
+	Filter		   filter;		  /* text NULL: none */
+	char		  *filter_broken; /* why it is not asked; NULL: it is */
 	char		  *api_version;
 	WebhookOptions options;
 	bool		   enabled;

@@ -43,6 +43,7 @@ enum
 	WEBHOOK_OPTIONS,
 	WEBHOOK_ENABLED,
 	WEBHOOK_ENABLED_AT,
+	WEBHOOK_DISABLED_REASON,
 	WEBHOOK_SECRETS,
 	WEBHOOK_SECRETS_END,
 	WEBHOOK_LAST_SUCCESS,
@@ -54,7 +55,7 @@ enum
 
 #define READ_WEBHOOKS                                                                              \
 	"SELECT w.webhook_id, w.owner_oid, w.url, w.events, w.connections, w.headers, w.filter,"       \
-	" w.filter_path, w.api_version, w.options, w.enabled, w.enabled_at,"                           \
+	" w.filter_path, w.api_version, w.options, w.enabled, w.enabled_at, w.disabled_reason,"        \
 	" ARRAY(SELECT secret FROM makini._webhook_secret s WHERE s.webhook_id = w.webhook_id"         \
 	"  AND (expires_at IS NULL OR expires_at > pg_catalog.now()) ORDER BY created_at DESC),"       \
 	" ARRAY(SELECT coalesce(expires_at, 'infinity') FROM makini._webhook_secret s"                 \
@@ -186,23 +187,37 @@ host_of(const char *url)
 	return url_parse(base, &parsed, reason, sizeof(reason)) ? pstrdup(parsed.host) : pstrdup("");
 }
 
+/* A filter that was too slow is not asked again before somebody enables its webhook. */
+static char *
+filter_reason(char *disabled_reason)
+{
+	bool is_one = disabled_reason != NULL &&
+		strncmp(disabled_reason, FILTER_REASON, strlen(FILTER_REASON)) == 0;
+
+	return is_one ? disabled_reason : NULL;
+}
+
 /* What the row says; in endpoint->context. */
 static void
 read_definition(Endpoint *endpoint, uint64 row)
 {
 	bool isnull;
 
+	/* what can't be read is not what it was: that goes with its context */
+	endpoint->nevents = endpoint->nconnections = endpoint->nheaders = 0;
+	endpoint->filter.text = endpoint->filter_broken = NULL;
+	endpoint->url = text_of(row, WEBHOOK_URL);
 	endpoint->owner = DatumGetObjectId(private_value(row, WEBHOOK_OWNER_OID, &isnull));
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(endpoint->owner)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("the owner of the webhook does not exist any more")));
-	endpoint->url = text_of(row, WEBHOOK_URL);
 	endpoint->mail = webhook_url_is_mail(endpoint->url);
 	endpoint->host = host_of(endpoint->url);
 	endpoint->events = texts_of(row, WEBHOOK_EVENTS, &endpoint->nevents);
 	endpoint->connections = texts_of(row, WEBHOOK_CONNECTIONS, &endpoint->nconnections);
 	endpoint->filter.text = text_of(row, WEBHOOK_FILTER);
+	endpoint->filter_broken = filter_reason(text_of(row, WEBHOOK_DISABLED_REASON));
 	endpoint->filter.author.search_path = text_of(row, WEBHOOK_FILTER_PATH);
 	endpoint->filter.author.userid = endpoint->owner;
 	endpoint->api_version = text_of(row, WEBHOOK_API_VERSION);

@@ -24,6 +24,7 @@
 #include "makini.h"
 #include "webhook/batch.h"
 #include "webhook/deliver.h"
+#include "webhook/sender.h"
 
 /* A delivery to be put into the table. */
 typedef struct Line
@@ -193,6 +194,14 @@ envelope_of(EventRow *event)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data)));
 }
 
+/* What was not judged is not sent, and not lost either. */
+static void
+break_lines(Fanout *fanout, int first, const char *why)
+{
+	for (int i = first; i < fanout->nlines; i++)
+		fanout->lines[i].broken = why;
+}
+
 /* Judge the lines from first on, all of one endpoint, and leave those out that its filter does not want. */
 static void
 apply_filter(Fanout *fanout, Endpoint *endpoint, int first)
@@ -211,6 +220,7 @@ apply_filter(Fanout *fanout, Endpoint *endpoint, int first)
 		events[i] = JsonbPGetDatum(envelope_of(lines[i].event));
 		data[i] = lines[i].event->data;
 	}
+	author_park(sender_end_for, endpoint);
 	message = filter_judge(&endpoint->filter, n, events, data, verdicts, &timed_out);
 	for (int i = 0; i < n; i++)
 	{
@@ -298,7 +308,9 @@ choose_for_endpoint(Endpoint *endpoint, void *arg)
 			!(endpoint->options.skip_empty && is_empty(event)) && !is_about_itself(endpoint, event))
 			add_line(fanout, endpoint, event);
 	}
-	if (fanout->nlines > first && endpoint->filter.text != NULL)
+	if (endpoint->filter_broken != NULL)
+		break_lines(fanout, first, endpoint->filter_broken);
+	else if (fanout->nlines > first && endpoint->filter.text != NULL)
 		apply_filter(fanout, endpoint, first);
 	if (fanout->nlines == first)
 		return;

@@ -132,5 +132,5 @@ filter_judge(const Filter *filter, int n, Datum *events, Datum *data, FilterVerd
 	*timed_out = error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 	if (error != NULL && !*timed_out)
 		message = judge_each(filter, n, events, data, verdicts, until, timed_out);
-	return *timed_out ? "the filter took longer than a second" : message;
+	return *timed_out ? FILTER_REASON "took longer than a second" : message;
 }

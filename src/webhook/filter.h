@@ -25,6 +25,9 @@ typedef struct Filter
 	Author		author;
 } Filter;
 
+/* With this begin the reasons for which a webhook is disabled because of its filter. */
+#define FILTER_REASON "the filter "
+
 /* Raises unless the text is one boolean expression over event and data that the current user may evaluate. */
 extern void filter_check(const char *text);
 

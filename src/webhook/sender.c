@@ -585,6 +585,15 @@ give_up_flying(void)
 	sender.in_flight = 0;
 }
 
+/* What is in hand goes back, and what was answered is written; in a transaction. */
+static void
+give_back(void)
+{
+	lock_senders();
+	record_finished(&sender.finished, sender.number);
+	record_states(true);
+}
+
 void
 sender_end(void)
 {
@@ -596,11 +605,27 @@ sender_end(void)
 	give_up_flying();
 	endpoints_visit(give_up_ready, NULL);
 	begin(&saved);
-	lock_senders();
-	record_finished(&sender.finished, sender.number);
-	record_states(true);
+	give_back();
 	commit(&saved);
 	free_list(&sender.finished);
 	sender.nfinished = 0;
 	MemoryContextReset(sender.answers);
+}
+
+void
+sender_end_for(void *arg)
+{
+	Endpoint	*endpoint = arg;
+	MakiniRights saved;
+
+	collect_finished();
+	give_up_flying();
+	endpoints_visit(give_up_ready, NULL);
+	endpoint->disabling = true;
+	endpoint->disable_why = pstrdup(FILTER_REASON "did not end when its time was up");
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	give_back();
+	SPI_finish();
+	makini_rights_restore(&saved);
 }

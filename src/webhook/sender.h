@@ -51,6 +51,9 @@ extern TimestampTz sender_next_due(void);
 /* Record what was answered; what is in flight is given up and sent again by the next sender. */
 extern void sender_end(void);
 
+/* The same within a transaction, when an endpoint's filter does not end and the process ends for it: that endpoint is disabled. */
+extern void sender_end_for(void *endpoint);
+
 /*
  * sender_workers_look
  *		By the process that sends, after a turn: have more senders started where it

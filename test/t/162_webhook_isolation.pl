@@ -102,5 +102,24 @@ emit($node, 'load.event');
 $receiver->wait_for($good[$_], 1) foreach 1, 5, 10;
 is($receiver->count('/left')->{requests}, 0, 'nothing is sent to it');
 
+# ---- a filter that does not end, even when it is told to, costs its own webhook only ----
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION stubborn() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		LOOP
+			BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END;
+		END LOOP;
+	END $$});
+my $stubborn = create_webhook($node, $receiver, '/stubborn', events => '{late.*}', filter => 'stubborn()');
+create_webhook($node, $receiver, '/beside', events => '{late.*,webhook.*}');
+emit($node, 'late.one');
+$receiver->wait_for('/beside', 2);
+is($node->safe_psql('postgres', "SELECT disabled_reason FROM makini.webhook WHERE webhook_id = '$stubborn'"),
+	'the filter did not end when its time was up', 'it is disabled');
+emit($node, 'late.two');
+$receiver->wait_for('/beside', 3);
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT d.status || ' ' || d.last_error, ',') FROM makini.delivery d WHERE webhook_id = '$stubborn'"),
+	'failed filter: the filter did not end when its time was up', 'what it did not judge waits for a replay');
+
 $node->stop;
 done_testing();
