@@ -102,6 +102,16 @@ SELECT makini.alter_webhook(:'a', '{"events": "x"}');
 SELECT makini.alter_webhook(:'a', '[]');
 SELECT makini.alter_webhook(:'a', '{"url": "https://10.0.0.1/"}');
 SELECT makini.alter_webhook('00000000-0000-4000-8000-000000000000', '{}');
+
+-- what is probably misspelt
+BEGIN;
+CREATE SERVER webhook_store FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id '1');
+\set VERBOSITY default
+SELECT makini.alter_webhook(:'a', '{"events": ["sync.complete", "sync.unheard_of", "sync.failed", "order.lste", "*"], "connections": ["webhook_stor", "nowhere", "webhook_store", "else*"]}');
+SELECT makini.alter_webhook(:'a', '{"url": "https://hooks.example.com/other"}');
+SELECT webhook_id IS NOT NULL AS made FROM makini.create_webhook('https://hooks.example.com/m', connections => '{webhook_sotre}', events => '{webhook.tset}');
+\set VERBOSITY terse
+ROLLBACK;
 SELECT makini.disable_webhook(:'a'), makini.disable_webhook(:'a');
 SELECT enabled, disabled_reason FROM makini.webhook WHERE webhook_id = :'a';
 SELECT makini.enable_webhook(:'a'), makini.enable_webhook(:'a');

@@ -70,6 +70,16 @@ refuse_conflict(void)
 			 errdetail("An import replaces what has the same key by itself.")));
 }
 
+/* A whole system that is only read, and not this table alone. */
+static int
+detail_read_only(const Table *table)
+{
+	return table->connector->begin_write != NULL ?
+		0 :
+		errdetail("Tables of %s can only be read in this version of makini.",
+				  table->connector->wrapper);
+}
+
 static void
 refuse_insert(const Table *table)
 {
@@ -87,7 +97,8 @@ refuse_insert(const Table *table)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("foreign table \"%s\" does not allow inserts", name),
-			 errdetail("The remote side takes no rows there.")));
+			 table->connector->begin_write != NULL ? errdetail("The remote side takes no rows there.") :
+													 detail_read_only(table)));
 }
 
 static void
@@ -99,6 +110,7 @@ refuse_change(const Table *table, CmdType operation)
 						operation == CMD_UPDATE ? "cannot update foreign table \"%s\"" :
 												  "cannot merge into foreign table \"%s\"",
 					get_rel_name(table->relid)),
+			 detail_read_only(table),
 			 takes_rows(table) ?
 				 errhint("INSERT a row with the same key, which replaces what is there.") :
 				 0));

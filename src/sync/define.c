@@ -155,9 +155,12 @@ define_check_schedule(const char *schedule)
 static void
 check_window(const char *window)
 {
+	Interval *interval;
+
 	if (strcmp(window, "auto") == 0 || strcmp(window, "all") == 0)
 		return;
-	if (!interval_is_positive(interval_of_text(window, "initial_window")))
+	interval = interval_or_null(window);
+	if (interval == NULL || !interval_is_positive(interval))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for \"%s\": \"%s\"", "initial_window", window),

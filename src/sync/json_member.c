@@ -78,12 +78,22 @@ try_interval(const char *text)
 }
 
 Interval *
-interval_of_text(const char *text, const char *name)
+interval_or_null(const char *text)
 {
 	Interval *interval = try_interval(text);
 
 	if (interval == NULL ||
 		!DatumGetBool(DirectFunctionCall1(interval_finite, IntervalPGetDatum(interval))))
+		return NULL;
+	return interval;
+}
+
+Interval *
+interval_of_text(const char *text, const char *name)
+{
+	Interval *interval = interval_or_null(text);
+
+	if (interval == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for \"%s\": \"%s\"", name, text),

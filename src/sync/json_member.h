@@ -62,6 +62,9 @@ extern Jsonb *members_merge(Jsonb *object, Jsonb *changes);
 /* One of the values in "a|b|c"; raises 22023 naming what it is a value of. */
 extern void enum_check(const char *value, const char *values, const char *name);
 
+/* An interval of finite length, or NULL. */
+extern Interval *interval_or_null(const char *text);
+
 /* An interval of finite length; raises 22023 naming what it is a value of. */
 extern Interval *interval_of_text(const char *text, const char *name);
 extern bool		 interval_is_positive(const Interval *interval);

@@ -316,6 +316,10 @@ makini_alter_webhook(PG_FUNCTION_ARGS)
 	update_webhook(webhook, &definition, has_key(changes, "filter"));
 	reorder(webhook, &now, &before);
 	webhook_changed(webhook);
+	if (has_key(changes, "connections"))
+		webhook_tell_unknown_servers(&definition);
+	if (has_key(changes, "events"))
+		webhook_tell_unknown_types(&definition);
 	SPI_finish();
 	makini_rights_restore(&again);
 	PG_RETURN_VOID();

@@ -201,6 +201,8 @@ makini_create_webhook(PG_FUNCTION_ARGS)
 	insert_webhook(&id, &definition, owner);
 	webhook_add_secret(&id, secret);
 	webhook_changed(&id);
+	webhook_tell_unknown_servers(&definition);
+	webhook_tell_unknown_types(&definition);
 	SPI_finish();
 	makini_rights_restore(&saved);
 	explicit_bzero(secret, sizeof(secret));

@@ -101,6 +101,10 @@ typedef struct WebhookDefinition
 
 extern void webhook_check(const WebhookDefinition *definition);
 
+/* NOTICEs about names that nothing has; for who has the rights of the extension. */
+extern void webhook_tell_unknown_servers(const WebhookDefinition *definition);
+extern void webhook_tell_unknown_types(const WebhookDefinition *definition);
+
 /* "mailto:" */
 extern bool webhook_url_is_mail(const char *url);
 
