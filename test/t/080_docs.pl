@@ -117,6 +117,16 @@ foreach my $name (split /\n/, $functions)
 	ok("$text{'README.md'}$guide$text{'docs/asctrac.md'}$text{'docs/sync.md'}$text{'docs/events.md'}$text{'docs/webhooks.md'}$text{'docs/worker.md'}$text{'docs/versions.md'}" =~ /\b$name\b/, "$name is in the documentation");
 }
 
+# Who is given what, as grant_access has it.
+my $access = $node->safe_psql('postgres', q{SELECT level, string_agg(DISTINCT substring(object FROM '^makini\.(\w+)'), ' ') FROM makini._access
+	WHERE object !~ '^makini\._' GROUP BY level});
+foreach my $line (split /\n/, $access)
+{
+	my ($level, $names) = split /\|/, $line;
+	my $row = $guide =~ /^\| `$level` \|(.*)$/m ? $1 : '';
+	is(join(' ', sort($row =~ /`(\w+)`/g)), join(' ', sort(split / /, $names)), "the guide says what a role of level $level is given");
+}
+
 my $settings = $node->safe_psql('postgres', q{
 	LOAD 'makini'; SELECT name, boot_val FROM pg_settings WHERE name LIKE 'makini.%'});
 foreach my $line (split /\n/, $settings)
@@ -178,6 +188,19 @@ run_page('README.md', 'readme');
 $node->safe_psql('template1', 'CREATE TABLE stock_check (item bigint); INSERT INTO stock_check VALUES (1), (2)');
 run_page('docs/netsuite.md', 'guide');
 run_page('docs/sync.md', 'sync_guide');
+
+# The same of a page about ASCTrac, from which the rows are not.
+my $warehouse = Makini::ASCTrac->new;
+$node->safe_psql('postgres', 'CREATE DATABASE drain_guide');
+$node->safe_psql('drain_guide', 'CREATE EXTENSION makini');
+connect_warehouse($node, $warehouse, database => 'drain_guide', tables => ['tranfile_export']);
+my $n = 0;
+while ($text{'docs/drain.md'} =~ /^ *```sql\n(.*?)^ *```$/msg)
+{
+	my ($code, $stdout, $stderr) = $node->psql('drain_guide', $1);
+	is($code, 0, 'docs/drain.md, block ' . ++$n . ' runs') or diag($stderr);
+}
+cmp_ok($n, '>', 3, 'docs/drain.md has statements');
 
 $node->stop;
 done_testing();
