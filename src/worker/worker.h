@@ -11,6 +11,7 @@
  *	schedule.c			when something is due next (pure)
  *	schedule_text.c		schedules as people write them
  *	instance.c			may anything run here at all?
+ *	missing.c			telling people that nothing does
  *
  * What the workers do is in src/sync (scheduler.c, runner.c) and src/webhook.
  *
