@@ -264,6 +264,8 @@ while ($page =~ /^```sql\n(.*?)^```\n(?:```\n(.*?)^```\n)?/msg)
 	my ($code, $stdout, $stderr) = $node->psql('page', $sql);
 
 	is($code, 0, 'docs/webhooks.md: ' . (split /\n/, $sql)[0]) or diag($stderr);
+	isnt($stdout, '', 'and gives rows') if $sql =~ /FROM makini\.create_webhook/;
+	like($stdout, qr/^[0-9a-f-]{36}\|whsec_\S+$/m, 'the secret is shown this once') if $sql =~ /secret FROM makini\.create_webhook/;
 	next unless ($shown // '') =~ /^ \S+\n-+\n (\S+)\n/;
 	is($stdout, $1, 'with the result shown');
 }
