@@ -81,6 +81,8 @@ SELECT makini.resume_sync(6001);
 BEGIN;
 CALL makini.run_sync(6001);
 ROLLBACK;
+CALL makini.run_sync(6001, 'verify');
+CALL makini.run_sync(6001, 'full');
 CALL makini.run_sync(6001);
 SELECT status, rows_read = rows_inserted AS all_landed, rows_rejected, requests > 1 AS acknowledged FROM makini.sync_run WHERE sync_id = 6001;
 SELECT _ack, count(*) > 0 FROM drained.cust_order_export GROUP BY 1 ORDER BY 1;

@@ -288,6 +288,7 @@ makini_run_sync(PG_FUNCTION_ARGS)
 {
 	int64		sync_id;
 	const char *mode;
+	Sync	   *sync;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("sync_id cannot be null")));
@@ -296,7 +297,9 @@ makini_run_sync(PG_FUNCTION_ARGS)
 	check_top_level(fcinfo, sync_id);
 	run_mode_check(mode);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	sync_check_visible(sync_load(sync_id));
+	sync = sync_load(sync_id);
+	sync_check_visible(sync);
+	run_mode_check_sync(mode, sync);
 	instance_check();
 	sync_run(sync_id, RUN_WHATEVER, mode);
 	SPI_finish();

@@ -53,6 +53,17 @@ run_mode_check(const char *mode)
 		enum_check(mode, "incremental|full|verify", "mode");
 }
 
+void
+run_mode_check_sync(const char *mode, const Sync *sync)
+{
+	if (sync->mode != SYNC_DRAIN || mode == NULL || strcmp(mode, "incremental") == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("sync " INT64_FORMAT " is a drain and has no mode \"%s\"", sync->sync_id, mode),
+			 errdetail("Whatever a feed is asked for, it hands out once and not again.")));
+}
+
 /*
  * load_find
  *		The unfinished load of a lane, NULL where there is none.

@@ -46,6 +46,9 @@ extern const char *run_lane_name(RunLane lane);
 /* Raises 22023 unless it is a mode that people may ask for, or NULL. */
 extern void run_mode_check(const char *mode);
 
+/* Raises 0A000 where a sync of its kind can't be run so. */
+extern void run_mode_check_sync(const char *mode, const Sync *sync);
+
 /* ---- the account: makini._sync_run ---- */
 
 /* Calls runs that nobody works on any more failed; to be called with the lane's lock. */

@@ -71,14 +71,18 @@ put_request(int64 sync_id, const char *mode)
 	return private_execute(request_statement, lengthof(types), types, values, nulls) > 0;
 }
 
-/* Raises 42704 where there is none that the caller may see, 55000 where it is paused or elsewhere at home. */
+/*
+ * Raises 42704 where there is none that the caller may see, 55000 where it is
+ * paused or elsewhere at home, 0A000 where it has no such mode.
+ */
 static void
-check_sync(int64 sync_id)
+check_sync(int64 sync_id, const char *mode)
 {
 	Sync *sync = sync_load(sync_id);
 
 	sync_check_visible(sync);
 	sync_check_home(sync);
+	run_mode_check_sync(mode, sync);
 	if (!sync->enabled)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -97,7 +101,7 @@ makini_request_sync(PG_FUNCTION_ARGS)
 	mode = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	run_mode_check(mode);
 	check_worker();
-	check_sync(PG_GETARG_INT64(0));
+	check_sync(PG_GETARG_INT64(0), mode);
 	queued = put_request(PG_GETARG_INT64(0), mode);
 	if (queued)
 		worker_wake_at_commit();

@@ -58,7 +58,7 @@ CREATE FUNCTION makini.request_syncs(server name, mode text DEFAULT NULL) RETURN
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'makini_request_syncs';
 COMMENT ON FUNCTION makini.request_syncs(name, text) IS
-	'Has the background worker run every enabled sync of a server now; says how many were queued.';
+	'Has the background worker run every enabled sync of a server but drains now; says how many were queued.';
 REVOKE ALL ON FUNCTION makini.request_syncs(name, text) FROM PUBLIC;
 
 -- Tells the launcher that there is something to look at in this database.
