@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -125,6 +126,17 @@ note_landed(void *arg)
 		 " AND coalesce(resolved_at, landed_at) < now() - $3::interval"
 		 " AND NOT EXISTS (SELECT FROM makini._owed o WHERE o.answer_id = a.answer_id)",
 		 "30 days");
+}
+
+/*
+ * What is committed here the other side acts on, so that it must outlast a crash
+ * even where others need not wait for that.
+ */
+static void
+commit_for_good(void)
+{
+	ForceSyncCommit();
+	run_commit();
 }
 
 /* ---------------------------------------------------------------------
@@ -383,7 +395,7 @@ land_or_try_again(Draining *state)
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_TRANSACTION_ROLLBACK || try == MAX_TRIES)
 			break;
 	}
-	run_commit();
+	commit_for_good();
 	progress_rows(state->run->counters.read);
 	progress_notice(state->run->sync);
 	return error;
@@ -444,7 +456,7 @@ do_step(Draining *state, RunStep step)
 {
 	ErrorData *error = run_attempt(step, state);
 
-	run_commit();
+	commit_for_good();
 	return error;
 }
 

@@ -130,6 +130,24 @@ is(sql(q{SELECT count(*) FROM makini._event WHERE type = 'system.error' AND data
 	sql('SELECT count(*) FROM makini._drain_answer WHERE torn_at IS NOT NULL'), 'each answer that broke off was told once');
 is(sql("SELECT makini.resolve_drain($id, 'all were sent again')"), $torn, 'and can be settled') if $torn > 0;
 
+# ---- where sessions do not wait for their commits ----
+
+$sim->reset;
+sql("SELECT makini.drop_sync($id, true)");
+$node->append_conf('postgresql.conf', 'wal_buffers = 16MB');
+$node->restart;
+$id = create('hasty');
+my @pids = split /\n/, sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+my $writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
+kill 'STOP', $writer;
+sql("SET synchronous_commit = off; CALL makini.run_sync($id)");
+$node->kill9;
+kill 'KILL', $writer;
+until_true('its processes to be gone', sub { return !grep { kill 0, $_ } @pids; });
+until_true('the server to start', sub { return $node->start(fail_ok => 1); });
+is(distinct('hasty'), $sim->feed('TranFileExport')->{T}, 'what was acknowledged outlasts a crash all the same');
+isnt($sim->feed('TranFileExport')->{T}, 0, '... and something was');
+
 note("kills: $how{session} of sessions, $how{postmaster} of servers; " . join(', ', map { "$phase{$_} $_" } sort keys %phase));
 $node->stop;
 done_testing();
