@@ -183,6 +183,7 @@ CALL makini.run_sync(:b);
 SELECT tenant, site, count(*) = (SELECT count(*) FROM location) AS complete FROM warehouse.location GROUP BY 1, 2 ORDER BY 1;
 SELECT * FROM refused_sync($$'location', 'warehouse.location', columns => '{name}', constants => '{"tenant": "c"}'$$);
 SELECT * FROM refused_sync($$'location', 'warehouse.location', columns => '{name}', constants => '{"tenant": "a", "site": 1.0}'$$);
+SELECT * FROM refused_sync($$'location', 'warehouse.location', columns => '{name}', constants => '{"tenant": "a", "site": "01"}'$$);
 SELECT * FROM refused_sync($$'location', 'warehouse.location'$$);
 
 -- ====

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -31,6 +32,7 @@
 #include "sync/define.h"
 #include "sync/json_member.h"
 #include "sync/schema_change.h"
+#include "sync/target.h"
 #include "worker/worker.h"
 
 /* How much of a document's history is wanted where nobody says so. */
@@ -448,23 +450,76 @@ define_history(const Definition *definition)
  * Two syncs may share a target when no row can be both's: the same constants
  * by name, and one of them with different values.
  */
-static const char *const other_sync_statement =
-	"SELECT s.sync_id FROM makini._sync s"
+static const char *const other_syncs_statement =
+	"SELECT s.sync_id, CASE WHEN ARRAY(SELECT jsonb_object_keys(s.constants) ORDER BY 1)"
+	" = ARRAY(SELECT jsonb_object_keys($4) ORDER BY 1) THEN s.constants::text END"
+	" FROM makini._sync s"
 	" WHERE CASE WHEN s.home = makini._home() THEN s.target_oid = $1 ELSE s.target = $2 END"
-	" AND s.sync_id <> $3"
-	" AND NOT (ARRAY(SELECT jsonb_object_keys(s.constants) ORDER BY 1)"
-	" = ARRAY(SELECT jsonb_object_keys($4) ORDER BY 1)"
-	" AND EXISTS (SELECT FROM jsonb_each(s.constants) o JOIN jsonb_each($4) n USING (key)"
-	" WHERE o.value <> n.value AND (o.value #>> '{}') <> (n.value #>> '{}')))"
-	" ORDER BY 1 LIMIT 1";
+	" AND s.sync_id <> $3 ORDER BY 1";
 
-static int64
-other_sync(const Definition *definition)
+static Datum
+number_of(const TargetConstant *constant)
 {
-	MakiniRights saved;
-	Oid			 types[4] = {OIDOID, TEXTOID, INT8OID, JSONBOID};
-	Datum		 values[4];
-	int64		 found = 0;
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(constant->text),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+/* Are the texts different values?  To a number 017 is 17. */
+static bool
+is_apart(const Definition *definition, const TargetConstant *one, const TargetConstant *other)
+{
+	AttrNumber		attnum = get_attnum(definition->target_oid, one->name);
+	TypeCacheEntry *type;
+	Oid				typid, collation, input, ioparam;
+	int32			typmod;
+
+	if (strcmp(one->text, other->text) == 0)
+		return false;
+	if (one->kind == jbvNumeric && other->kind == jbvNumeric &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, number_of(one), number_of(other))))
+		return false;
+	if (!OidIsValid(definition->target_oid) || attnum == InvalidAttrNumber)
+		return true;
+	get_atttypetypmodcoll(definition->target_oid, attnum, &typid, &typmod, &collation);
+	typid = getBaseTypeAndTypmod(typid, &typmod);
+	type = lookup_type_cache(typid, TYPECACHE_EQ_OPR_FINFO);
+	if (!OidIsValid(type->eq_opr_finfo.fn_oid))
+		return true;
+	getTypeInputInfo(typid, &input, &ioparam);
+	return !DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, collation,
+										   OidInputFunctionCall(input, one->text, ioparam, typmod),
+										   OidInputFunctionCall(input, other->text, ioparam, typmod)));
+}
+
+static bool
+are_apart(const Definition *definition, const char *constants)
+{
+	char *ours =
+		JsonbToCString(NULL, &definition->constants->root, VARSIZE_ANY_EXHDR(definition->constants));
+	ListCell *a;
+	ListCell *b;
+
+	/* Members of a jsonb are in an order of their own. */
+	forboth(a, target_constants(constants), b, target_constants(ours))
+		if (is_apart(definition, lfirst(a), lfirst(b)))
+			return true;
+	return false;
+}
+
+typedef struct OtherSync
+{
+	int64 sync_id;
+	char *constants; /* NULL: they have other names */
+} OtherSync;
+
+static List *
+other_syncs(const Definition *definition)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MakiniRights  saved;
+	Oid			  types[4] = {OIDOID, TEXTOID, INT8OID, JSONBOID};
+	Datum		  values[4];
+	List		 *others = NIL;
 
 	values[0] = ObjectIdGetDatum(definition->target_oid);
 	values[1] = CStringGetTextDatum(definition->target_name);
@@ -472,26 +527,40 @@ other_sync(const Definition *definition)
 	values[3] = JsonbPGetDatum(definition->constants);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
-	SPI_execute_with_args(other_sync_statement, 4, types, values, NULL, false, 1);
-	if (SPI_processed > 0)
-		found = private_int64(0, 1, 0);
+	(void) private_query(other_syncs_statement, 4, types, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		OtherSync	 *other = palloc(sizeof(OtherSync));
+
+		other->sync_id = private_int64(i, 1, 0);
+		other->constants = private_text(i, 2);
+		others = lappend(others, other);
+		MemoryContextSwitchTo(old);
+	}
 	SPI_finish();
 	makini_rights_restore(&saved);
-	return found;
+	return others;
 }
 
 static void
 check_alone(const Definition *definition)
 {
-	int64 other = other_sync(definition);
+	ListCell *lc;
 
-	if (other != 0)
+	foreach(lc, other_syncs(definition))
+	{
+		const OtherSync *other = lfirst(lc);
+
+		if (other->constants != NULL && are_apart(definition, other->constants))
+			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("target %s is written by sync " INT64_FORMAT " already",
-						definition->target_name, other),
+						definition->target_name, other->sync_id),
 				 errdetail("Each would take the other's rows for its own."),
 				 errhint("Give each of them \"constants\" of the same names with different values, or another target.")));
+	}
 }
 
 void
