@@ -216,7 +216,7 @@ account_close(const Sync *sync, int64 run_id, const char *status, const ErrorDat
 						  " finished_at = pg_catalog.clock_timestamp(), error_code = $3,"
 						  " error_message = $4, error_detail = $5, error_hint = $6,"
 						  " error_http_status = substring($5 from 'HTTP status ([0-9]{3})')::int,"
-						  " remote_operation_id = substring($7 from 'remote operation (\\S+)')"
+						  " remote_operation_id = substring($7 from 'remote operation ([^[:space:]]+)')"
 						  " WHERE run_id = $1",
 						  lengthof(types), types, values, nulls, false, 0);
 	if (strcmp(status, "cancelled") != 0)

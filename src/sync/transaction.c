@@ -50,6 +50,8 @@ rights_of_target(Oid owner, TargetRights *saved)
 		{"intervalstyle", "postgres"},
 		{"extra_float_digits", "1"},
 		{"bytea_output", "hex"},
+		{"standard_conforming_strings", "on"},
+		{"array_nulls", "on"},
 	};
 	ConstraintsSetStmt immediate = {.type = T_ConstraintsSetStmt};
 

@@ -94,6 +94,13 @@ foreach my $zone ('Asia/Tokyo', 'America/Los_Angeles')
 sql("SET timezone = 'Asia/Tokyo'; CALL makini.run_sync($local, 'full')");
 is(sql("SELECT rows_updated FROM makini.sync_run WHERE sync_id = $local ORDER BY run_id DESC LIMIT 1"), 0, 'and what did not change is left alone');
 
+# A filter means what it meant to who wrote it.
+$sim->sql("UPDATE netsuite.item SET itemid = 'one\\041' WHERE id = (SELECT min(id) FROM netsuite.item)");
+my $escape = sql("SELECT makini.create_sync('erp.item', 'wh.escape', schedule => NULL, columns => '{id,itemid}', filter => \$\$itemid = 'one\\041'\$\$)");
+sql("CALL makini.run_sync($escape)");
+lives($node, "SET standard_conforming_strings = off; SET escape_string_warning = off; CALL makini.run_sync($escape, 'full')", 'a session in which backslashes are special');
+is(sql('SELECT count(*) FROM wh.escape WHERE _deleted_at IS NULL'), 1, '... reads by the same filter');
+
 # ---- somebody who is in the way ----
 
 my $lock = Hostile::Session->new($node);
