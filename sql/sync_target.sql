@@ -82,6 +82,11 @@ SELECT * FROM into_target('target.t', $$, constants => '{"tenant": 1}'$$);
 SELECT makini.create_sync('department', 'target.t', NULL, columns => '{name}') AS t \gset
 SELECT makini.drop_sync(:t);
 CREATE UNIQUE INDEX t_id ON t (id);
+-- what a crash empties
+ALTER TABLE t SET UNLOGGED;
+SELECT makini.create_sync('department', 'target.t', NULL, columns => '{name}') AS t \gset
+SELECT makini.drop_sync(:t);
+ALTER TABLE t SET LOGGED;
 SELECT makini.create_sync('department', 'target.t', NULL, columns => '{name}') AS t \gset
 SELECT makini.drop_sync(:t);
 

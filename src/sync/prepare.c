@@ -272,6 +272,17 @@ check_key(const Preparation *prep, Relation rel)
 }
 
 static void
+warn_of_unlogged(Relation rel)
+{
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+		ereport(WARNING,
+				(errmsg("target %s is unlogged", target_qualified_name(rel)),
+				 errdetail("A crash empties it, and a sync does not read again what it has read."),
+				 errhint("ALTER TABLE %s SET LOGGED; or call makini.reset_sync after each crash.",
+						 target_qualified_name(rel))));
+}
+
+static void
 check_table(const Preparation *prep, Oid relid)
 {
 	Relation  rel = relation_open(relid, AccessShareLock);
@@ -288,6 +299,7 @@ check_table(const Preparation *prep, Oid relid)
 			target_column(rel, selected, &column);
 	}
 	check_key(prep, rel);
+	warn_of_unlogged(rel);
 	target_check_marks(rel, prep->deletes);
 	relation_close(rel, NoLock);
 }
