@@ -191,9 +191,10 @@ event_index_key(const char *key)
 
 	if (len <= EVENT_MAX_INDEX_KEY)
 		return pstrdup(key);
-	return psprintf("%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x %zu",
-					hash_bytes_extended((const unsigned char *) key, len, 0),
-					hash_bytes_extended((const unsigned char *) key, len, 1), len);
+	return psprintf("%016llx%016llx %zu",
+					(unsigned long long) hash_bytes_extended((const unsigned char *) key, len, 0),
+					(unsigned long long) hash_bytes_extended((const unsigned char *) key, len, 1),
+					len);
 }
 
 static void
