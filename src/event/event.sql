@@ -113,9 +113,11 @@ CREATE VIEW makini.event WITH (security_barrier) AS
 	LEFT JOIN makini._server s ON s.connection_id = e.connection_id
 	WHERE CASE
 		WHEN s.server_oid IS NOT NULL THEN pg_catalog.has_server_privilege(s.server_oid, 'USAGE')
-		-- after a restore the OID may be another role's
+		-- after a restore the OID may be another role's; at home it was renamed
 		ELSE pg_catalog.pg_has_role(e.owner_oid, 'USAGE')
 			AND (pg_catalog.pg_get_userbyid(e.owner_oid) = e.owner
+				OR (pg_catalog.to_regrole(pg_catalog.quote_ident(e.owner)) IS NULL
+					AND EXISTS (SELECT FROM makini._instance i WHERE i.home = makini._home()))
 				OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)) END;
 COMMENT ON VIEW makini.event IS 'Events of the connections that you may use, and those without a connection that you or a role of yours raised.';
 REVOKE ALL ON makini.event FROM PUBLIC;

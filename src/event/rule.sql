@@ -46,7 +46,7 @@ REVOKE ALL ON FUNCTION makini._fire_rule() FROM PUBLIC;
 
 CREATE VIEW makini.rule WITH (security_barrier) AS
 	SELECT r.name,
-		r.owner::name AS owner,
+		coalesce(o.rolname, r.owner::name) AS owner,
 		CASE WHEN r.home = makini._home() THEN pg_catalog.format('%I.%I', t.relnamespace::regnamespace, t.relname)
 			ELSE r.relation END AS relation,
 		r.condition,
@@ -61,6 +61,7 @@ CREATE VIEW makini.rule WITH (security_barrier) AS
 		r.payload,
 		r.options
 	FROM makini._rule r
+	LEFT JOIN pg_catalog.pg_roles o ON o.oid = r.owner_oid AND r.home = makini._home()
 	LEFT JOIN makini._server s USING (connection_id)
 	LEFT JOIN makini._rule_stat f USING (rule_id)
 	LEFT JOIN pg_catalog.pg_class t ON t.oid = r.relation_oid

@@ -41,7 +41,7 @@ SELECT pg_extension_config_dump('makini._watch_row', '');
 
 CREATE VIEW makini.watch WITH (security_barrier) AS
 	SELECT w.name,
-		w.owner::name AS owner,
+		coalesce(o.rolname, w.owner::name) AS owner,
 		w.query,
 		w.type,
 		s.server_name AS connection,
@@ -58,6 +58,7 @@ CREATE VIEW makini.watch WITH (security_barrier) AS
 		w.key,
 		w.options
 	FROM makini._watch w
+	LEFT JOIN pg_catalog.pg_roles o ON o.oid = w.owner_oid AND w.home = makini._home()
 	LEFT JOIN makini._server s USING (connection_id)
 	CROSS JOIN LATERAL (SELECT sum(k.count)::bigint AS count,
 			(array_agg(k.message ORDER BY k.last_seen DESC))[1] AS message

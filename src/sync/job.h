@@ -122,4 +122,9 @@ extern bool run_should_yield(bool goes_on);
 /* Another database waits for a place that is more its than this one's. */
 extern bool another_database_waits(void);
 
+/* ---- names.c ---- */
+
+/* Bring what is known of renamed roles, tables and servers up to date; connected to SPI with the rights of the extension. */
+extern void names_refresh(void);
+
 #endif /* MAKINI_JOB_H */

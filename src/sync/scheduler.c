@@ -159,6 +159,16 @@ has_workers(void)
 /* ---- a turn ---- */
 
 static void
+refresh_names(void)
+{
+	PrivateTransaction transaction;
+
+	private_begin(&transaction);
+	names_refresh();
+	private_end(&transaction);
+}
+
+static void
 purge(TimestampTz now)
 {
 	int64 most = PURGE_LIMIT;
@@ -166,6 +176,7 @@ purge(TimestampTz now)
 	if (now < entry->purge_at)
 		return;
 	entry->purge_at = now + PURGE_EVERY;
+	refresh_names();
 	while (most >= PURGE_LIMIT)
 	{
 		PrivateTransaction transaction;

@@ -134,7 +134,7 @@ REVOKE ALL ON FUNCTION makini._event_deliverable(oid, uuid, oid) FROM PUBLIC;
 
 CREATE VIEW makini.webhook WITH (security_barrier) AS
 	SELECT w.webhook_id,
-		w.owner::name AS owner,
+		coalesce(o.rolname, w.owner::name) AS owner,
 		w.url,
 		w.events,
 		w.connections,
@@ -154,6 +154,7 @@ CREATE VIEW makini.webhook WITH (security_barrier) AS
 		makini._latency(s.latency, 0.99) AS p99_ms
 	FROM makini._webhook w
 	JOIN makini._webhook_seen USING (webhook_id)
+	LEFT JOIN pg_catalog.pg_roles o ON o.oid = w.owner_oid AND w.home = makini._home()
 	LEFT JOIN makini._webhook_state s USING (webhook_id)
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS pending,

@@ -23,21 +23,42 @@ is($node->safe_psql('postgres', 'SELECT makini.activate_instance()'), 0, 'and ac
 my $instance = $node->safe_psql('postgres', 'SELECT instance_id FROM makini.instance');
 my $connection = $node->safe_psql('postgres', 'SELECT connection_id FROM makini.connection');
 
+# ---- things are renamed; later there will be a copy ----
+$node->safe_psql('postgres', q{
+	CREATE ROLE keeper;
+	SELECT makini.grant_access('keeper', 'admin');
+	SET ROLE keeper;
+	SELECT makini.create_webhook('https://hooks.example.com/kept', events => '{kept.*}');
+	RESET ROLE;
+	SELECT makini.disable_webhook(webhook_id) FROM makini.webhook;
+	SET ROLE keeper;
+	SELECT makini.emit('kept.event');
+	RESET ROLE;
+	ALTER TABLE w.item RENAME TO goods;
+	ALTER ROLE keeper RENAME TO steward});
+is($node->safe_psql('postgres', q{SELECT owner FROM makini.webhook WHERE url LIKE '%/kept'}), 'steward', 'a renamed role still owns its webhook');
+until_query($node, 'the event to be taken', 'SELECT NOT EXISTS (SELECT FROM makini._event)');
+is($node->safe_psql('postgres', q{SET ROLE steward; SELECT type FROM makini.event WHERE type LIKE 'kept.%'}), 'kept.event', 'and sees what it raised');
+is($node->safe_psql('postgres', q{CREATE ROLE keeper; SELECT makini.grant_access('keeper', 'reader'); SET ROLE keeper; SELECT count(*) FROM makini.event WHERE type LIKE 'kept.%'}), "\n0", 'who has its name now does not');
+advance($node, '2 hours');
+until_query($node, 'the names', q{SELECT target = 'w.goods' AND (SELECT owner = 'steward' FROM makini._webhook WHERE url LIKE '%/kept') FROM makini._sync});
+until_idle($node);
+
 # ---- a copy ----
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE postgres');
 is(state_in('copy'), 'restored', 'a copy waits');
-like($node->safe_psql('copy', 'SELECT reason FROM makini.instance'), qr/3 objects came from another system or database/, 'and says for what');
+like($node->safe_psql('copy', 'SELECT reason FROM makini.instance'), qr/4 objects came from another system or database/, 'and says for what');
 $node->safe_psql('copy', 'TRUNCATE ran');
 advance($node, '1 hour');
 until_idle($node);
 is($node->safe_psql('copy', 'SELECT count(*) FROM ran'), 0, 'nothing runs in it');
 $node->psql('copy', "SELECT makini.request_sync($id)", stderr => \my $err);
 like($err, qr/55000|restored or copied|activate_instance/, 'not when it is asked for either');
-is($node->safe_psql('copy', 'SELECT makini.activate_instance()'), 3, 'it is activated');
+is($node->safe_psql('copy', 'SELECT makini.activate_instance()'), 4, 'it is activated');
 is(state_in('copy'), 'active', 'and active');
 isnt($node->safe_psql('copy', 'SELECT connection_id FROM makini.connection'), $connection, 'its connection is another');
 is($node->safe_psql('copy', 'SELECT count(*) FROM makini._sync s JOIN makini.connection c USING (connection_id)'), 1, 'which its sync knows');
-is($node->safe_psql('copy', "SELECT target_oid = 'w.item'::regclass AND source_oid = 'erp.item'::regclass FROM makini._sync"), 't', 'as it does its tables');
+is($node->safe_psql('copy', "SELECT target_oid = 'w.goods'::regclass AND source_oid = 'erp.item'::regclass FROM makini._sync"), 't', 'as it does its tables');
 advance($node, '1 hour');
 until_query($node, 'a run in the copy', 'SELECT count(*) > 0 FROM ran', 'copy');
 is($node->safe_psql('postgres', 'SELECT connection_id FROM makini.connection'), $connection, 'the original is what it was');
@@ -59,7 +80,8 @@ $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'a dum
 $node->safe_psql('postgres', 'CREATE DATABASE moved');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('moved') ], 'its restore');
 is(state_in('moved'), 'restored', 'it waits');
-is($node->safe_psql('moved', "SELECT makini.activate_instance('keep', false)"), 3, 'it is activated');
+is($node->safe_psql('moved', "SELECT makini.activate_instance('keep', false)"), 4, 'it is activated');
+is($node->safe_psql('moved', q{SELECT owner FROM makini.webhook WHERE url LIKE '%/kept'}), 'steward', 'what was renamed is found by its new name');
 is($node->safe_psql('moved', 'SELECT connection_id FROM makini.connection'), $connection, 'a move keeps the connection');
 is($node->safe_psql('moved', 'SELECT instance_id FROM makini.instance'), $node->safe_psql('postgres', 'SELECT instance_id FROM makini.instance'), 'and the installation')
   if $node->safe_psql('postgres', 'SELECT count(*) FROM makini._instance') > 0;
