@@ -271,7 +271,8 @@ update_webhook(const pg_uuid_t *webhook, const WebhookDefinition *definition, bo
 
 /*
  * Deliveries that wait for their turn are put in line anew when the order
- * changes: without one they are all due.
+ * changes: without one they are all due.  What a sender has in hand stays as it is,
+ * or it would wait for this transaction.
  */
 static void
 reorder(const pg_uuid_t *webhook, const WebhookOptions *now, const WebhookOptions *before)
@@ -282,7 +283,8 @@ reorder(const pg_uuid_t *webhook, const WebhookOptions *now, const WebhookOption
 		return;
 	(void) private_query("UPDATE makini._delivery SET ordering_key = NULL,"
 						 " next_attempt_at = CASE WHEN next_attempt_at = 'infinity' THEN pg_catalog.now() ELSE next_attempt_at END"
-						 " WHERE webhook_id = $1 AND ordering_key IS NOT NULL",
+						 " WHERE (event_id, webhook_id) IN (SELECT event_id, webhook_id FROM makini._delivery"
+						 "  WHERE webhook_id = $1 AND ordering_key IS NOT NULL AND claimed_by IS NULL FOR UPDATE SKIP LOCKED)",
 						 1, uuid_only, values, NULL);
 }
 

@@ -143,17 +143,17 @@ clear_dropped(void)
 						 0, NULL, NULL, NULL);
 }
 
-/* Groups whose first was taken away by a person go on with the next. */
-static void
+/* Groups whose first was taken away by a person go on with the next; true where somebody holds that one. */
+static bool
 put_stuck_in_line(void)
 {
-	(void) private_query("UPDATE makini._delivery d SET next_attempt_at = pg_catalog.clock_timestamp()"
-						 " FROM (SELECT DISTINCT ON (webhook_id, ordering_key) event_id, webhook_id, next_attempt_at"
+	(void) private_query("WITH line AS ("
+						 "  SELECT DISTINCT ON (webhook_id, ordering_key) event_id, webhook_id, next_attempt_at"
 						 "  FROM makini._delivery WHERE ordering_key IS NOT NULL"
-						 "  ORDER BY webhook_id, ordering_key, number) first"
-						 " WHERE first.next_attempt_at = 'infinity' AND d.event_id = first.event_id"
-						 " AND d.webhook_id = first.webhook_id",
+						 "  ORDER BY webhook_id, ordering_key, number),"
+						 " first AS (SELECT event_id, webhook_id FROM line WHERE next_attempt_at = 'infinity')" CLAIM_PUT_FIRST,
 						 0, NULL, NULL, NULL);
+	return private_bool(0, 1);
 }
 
 static void
@@ -163,13 +163,16 @@ look_again(Endpoint *endpoint, void *arg)
 	endpoint->claim_floor = DT_NOBEGIN;
 }
 
-void
+bool
 claim_sweep(int64 sender)
 {
+	bool stuck;
+
 	take_from_the_dead(sender);
 	clear_dropped();
-	put_stuck_in_line();
+	stuck = put_stuck_in_line();
 	endpoints_visit(look_again, NULL);
+	return stuck;
 }
 
 /* ---- claiming ---- */

@@ -266,8 +266,21 @@ extern bool claim_is_due(TimestampTz now);
 extern void claim_suspect(int64 sender, dlist_head *claimed);
 extern bool claim_has_suspects(void);
 
-/* Take from senders that are gone; clear away what dropped webhooks left; put stuck groups in line. */
-extern void claim_sweep(int64 sender);
+/* Take from senders that are gone; clear away what dropped webhooks left; put stuck groups in line: true where one stays stuck for now. */
+extern bool claim_sweep(int64 sender);
+
+/*
+ * Behind "WITH first AS (...)", the deliveries that are first of their
+ * ordering_key and wait all the same: makes them due, and says whether some could
+ * not be, because a transaction that is open holds them.
+ */
+#define CLAIM_PUT_FIRST                                                                            \
+	", free AS (SELECT d.event_id, d.webhook_id FROM makini._delivery d, first"                    \
+	"  WHERE d.event_id = first.event_id AND d.webhook_id = first.webhook_id"                      \
+	"  FOR UPDATE OF d SKIP LOCKED),"                                                              \
+	" put AS (UPDATE makini._delivery d SET next_attempt_at = pg_catalog.clock_timestamp()"        \
+	"  FROM free WHERE d.event_id = free.event_id AND d.webhook_id = free.webhook_id RETURNING 1)" \
+	" SELECT (SELECT count(*) FROM first) > (SELECT count(*) FROM put)"
 
 /* When the lease of a delivery claimed now ends. */
 extern TimestampTz claim_lease(const Endpoint *endpoint, TimestampTz now);
@@ -280,8 +293,8 @@ extern int64 claim_register_sender(void);
 
 /* ---- record.c ---- */
 
-/* Write what came of the deliveries of a list, which stays as it is. */
-extern void record_finished(dlist_head *finished, int64 sender);
+/* Write what came of the deliveries of a list, which stays as it is.  True: a group is stuck for now. */
+extern bool record_finished(dlist_head *finished, int64 sender);
 
 /* A suspect that lives for a while was not why a sender ended. */
 extern void record_acquitted(const Delivery *delivery);

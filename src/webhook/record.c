@@ -301,8 +301,11 @@ write_pending(dlist_head *finished, int n, int64 sender)
 						 &batch, lengthof(extra), extra_types, extra);
 }
 
-/* The next of each ordering_key that has lost its first. */
-static void
+/*
+ * The next of each ordering_key that has lost its first, and none behind it where
+ * somebody holds it: whether there is such a one is returned.
+ */
+static bool
 promote(dlist_head *finished, int n)
 {
 	static SPIPlanPtr plan = NULL;
@@ -323,14 +326,13 @@ promote(dlist_head *finished, int n)
 		batch_set_text(&batch, 1, delivery->ordering_key);
 		batch_end_row(&batch);
 	}
-	(void) batch_execute(&plan,
+	return batch_execute(&plan,
 						 "WITH first AS (SELECT q.event_id, q.webhook_id FROM unnest($1, $2) AS g(webhook_id, ordering_key)"
 						 "  CROSS JOIN LATERAL (SELECT d.event_id, d.webhook_id, d.next_attempt_at FROM makini._delivery d"
 						 "   WHERE d.webhook_id = g.webhook_id AND d.ordering_key = g.ordering_key"
-						 "   ORDER BY d.number LIMIT 1 FOR UPDATE SKIP LOCKED) q WHERE q.next_attempt_at = 'infinity')"
-						 " UPDATE makini._delivery d SET next_attempt_at = pg_catalog.clock_timestamp() FROM first"
-						 " WHERE d.event_id = first.event_id AND d.webhook_id = first.webhook_id",
-						 &batch, 0, NULL, NULL);
+						 "   ORDER BY d.number LIMIT 1) q WHERE q.next_attempt_at = 'infinity')" CLAIM_PUT_FIRST,
+						 &batch, 0, NULL, NULL) > 0 &&
+		private_bool(0, 1);
 }
 
 /* ---- events of the sender's own ---- */
@@ -483,18 +485,19 @@ record_states(bool all)
 
 /* ---- all of it ---- */
 
-void
+bool
 record_finished(dlist_head *finished, int64 sender)
 {
 	int		   n = length_of(finished);
+	bool	   stuck;
 	dlist_iter it;
 
 	if (n == 0)
-		return;
+		return false;
 	write_attempts(finished, n);
 	write_done(finished, n, sender);
 	write_pending(finished, n, sender);
-	promote(finished, n);
+	stuck = promote(finished, n);
 	dlist_foreach(it, finished)
 	{
 		Delivery *delivery = dlist_container(Delivery, node, it.cur);
@@ -502,6 +505,7 @@ record_finished(dlist_head *finished, int64 sender)
 		if (delivery->end == END_QUARANTINED)
 			raise_quarantined(delivery);
 	}
+	return stuck;
 }
 
 void

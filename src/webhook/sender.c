@@ -44,6 +44,7 @@
 /* Whoever runs anyway looks for events that nobody told of. */
 #define POLL_US 5000000
 #define SWEEP_EVERY_MS 30000
+#define STUCK_EVERY_MS 1000
 #define SUSPECT_MS 1000
 #define SUSPECTS_EVERY_US 100000
 #define RETRY_MS 1000
@@ -57,6 +58,7 @@ typedef struct Sender
 	int64		  wrote_us;	  /* when the last transaction ended */
 	int64		  not_before; /* after an error */
 	TimestampTz	  swept_at;
+	bool		  stuck; /* somebody holds the first of an ordering_key */
 	bool		  suspects;
 	int64		  suspects_us; /* not to be looked at before */
 	Delivery	 *suspect;	   /* in flight, and not for long */
@@ -330,9 +332,9 @@ sweep_if_due(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!TimestampDifferenceExceeds(sender.swept_at, now, SWEEP_EVERY_MS))
+	if (!TimestampDifferenceExceeds(sender.swept_at, now, sender.stuck ? STUCK_EVERY_MS : SWEEP_EVERY_MS))
 		return;
-	claim_sweep(sender.number);
+	sender.stuck = claim_sweep(sender.number);
 	sender.suspects = claim_has_suspects();
 	sender.swept_at = now;
 }
@@ -370,7 +372,7 @@ work(dlist_head *claimed)
 		webhook_store_instance();
 		sender.swept_at = 0;
 	}
-	record_finished(&sender.finished, sender.number);
+	sender.stuck |= record_finished(&sender.finished, sender.number);
 	sweep_if_due();
 	see_to_suspects(claimed);
 	claim_due(sender.number, claimed);
@@ -426,12 +428,19 @@ suspects_wait(void)
 	return sender.suspects && sender.suspect == NULL && reactor_clock() >= sender.suspects_us;
 }
 
+static bool
+stuck_waits(void)
+{
+	return sender.stuck &&
+		TimestampDifferenceExceeds(sender.swept_at, GetCurrentTimestamp(), STUCK_EVERY_MS);
+}
+
 /* Is there something to write or to claim? */
 static bool
 has_work(void)
 {
 	return sender.nfinished > 0 || sender.look || endpoints_are_stale() ||
-		claim_is_due(GetCurrentTimestamp()) || suspects_wait();
+		claim_is_due(GetCurrentTimestamp()) || suspects_wait() || stuck_waits();
 }
 
 /* Microseconds until the transaction is worth it. */
@@ -480,7 +489,8 @@ sender_next_due(void)
 bool
 sender_is_idle(void)
 {
-	return sender.in_flight == 0 && sender.nfinished == 0 && !sender.look && !sender.suspects;
+	return sender.in_flight == 0 && sender.nfinished == 0 && !sender.look && !sender.suspects &&
+		!sender.stuck;
 }
 
 void
@@ -500,6 +510,8 @@ wait_time(long max_wait_ms)
 		return Min((time_to_work() + 999) / 1000, max_wait_ms < 0 ? LONG_MAX : max_wait_ms);
 	if (sender.suspects)
 		wait = wait < 0 ? SUSPECTS_EVERY_US / 1000 : Min(wait, SUSPECTS_EVERY_US / 1000);
+	if (sender.stuck)
+		wait = wait < 0 ? STUCK_EVERY_MS : Min(wait, STUCK_EVERY_MS);
 	if (next != DT_NOEND)
 	{
 		long until = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
@@ -551,7 +563,7 @@ sender_begin(void)
 	(void) endpoints_refresh();
 	webhook_store_instance();
 	lock_senders();
-	claim_sweep(sender.number);
+	sender.stuck = claim_sweep(sender.number);
 	sender.suspects = claim_has_suspects();
 	commit(&saved);
 	sender.swept_at = GetCurrentTimestamp();
@@ -590,7 +602,7 @@ static void
 give_back(void)
 {
 	lock_senders();
-	record_finished(&sender.finished, sender.number);
+	(void) record_finished(&sender.finished, sender.number);
 	record_states(true);
 }
 

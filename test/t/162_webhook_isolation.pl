@@ -77,6 +77,30 @@ pass('deliveries go on beside a transaction left open');
 $session->ask('ROLLBACK');
 $session->quit;
 
+# ---- nor does it change the order of a key, or hold the sender ----
+my %ordered = map { $_ => create_webhook($node, $receiver, $_, events => '{line.*}', options => '{"ordering": "key"}') } '/line', '/turn';
+$receiver->script($_, delay_ms => 1500, times => 1) foreach keys %ordered;
+query(q{SELECT makini.emit('line.' || n, key => 'k') FROM unnest('{one,two}'::text[]) n});
+$receiver->wait_for($_, 1) foreach keys %ordered;
+my $between = query('SELECT clock_timestamp()');
+query(q{SELECT makini.emit('line.three', key => 'k')});
+until_query($node, 'all to stand in line', 'SELECT NOT EXISTS (SELECT FROM makini._event)');
+$session = Hostile::Session->new($node);
+$session->ask($_) foreach 'BEGIN', "SELECT makini.cancel_deliveries('$ordered{'/line'}', '$between')",
+  "SELECT makini.alter_webhook('$ordered{'/turn'}', '{\"options\": {\"ordering\": \"none\"}}')";
+until_query($node, 'the first of each', q{SELECT count(*) = 2 FROM makini.delivery d JOIN makini.event USING (event_id)
+	WHERE type = 'line.one' AND status = 'delivered'});
+$receiver->forget;
+emit($node, 'load.event');
+$receiver->wait_for($good[$_], 1) foreach 5 .. 10;
+pass('the others go on');
+$session->ask('ROLLBACK');
+$session->quit;
+until_query($node, 'the rest', q{SELECT count(*) = 6 FROM makini.delivery JOIN makini.event USING (event_id) WHERE type LIKE 'line.%' AND status = 'delivered'});
+is(query("SELECT string_agg(type, ' ' ORDER BY started_at) FROM makini.delivery_attempt JOIN makini.event USING (event_id) WHERE webhook_id = '$ordered{$_}'"),
+	'line.one line.two line.three', "$_ in order") foreach '/line', '/turn';
+query("SELECT makini.drop_webhook('$_')") foreach values %ordered;
+
 # ---- whoever makes a webhook and then an event has both, whatever the sender is doing ----
 my $holder = Hostile::Session->new($node);
 $holder->ask('BEGIN');
