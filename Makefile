@@ -13,7 +13,7 @@ OBJS = $(sort $(patsubst $(srcdir)/%.c,%.o,$(sources)))
 sql_parts = $(srcdir)/src/makini.sql \
 	$(foreach d,remote connector fdw sync event webhook,\
 		$(sort $(wildcard $(srcdir)/src/$(d)/*.sql $(srcdir)/src/$(d)/*/*.sql))) \
-	$(srcdir)/src/usage.sql $(srcdir)/src/access.sql
+	$(srcdir)/src/problem.sql $(srcdir)/src/usage.sql $(srcdir)/src/access.sql
 DATA_built = makini--1.0.sql
 DATA = $(wildcard $(srcdir)/makini--*--*.sql)
 

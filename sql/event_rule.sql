@@ -58,6 +58,7 @@ CREATE TABLE other (id int PRIMARY KEY);
 SELECT makini.create_rule('writes', 'other', 'writes()', 'other.new');
 INSERT INTO other VALUES (1);
 SELECT name, errors, last_error FROM makini.rule;
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'rule %';
 SELECT makini.drop_rule('writes');
 
 -- ====

@@ -91,6 +91,7 @@ SELECT makini.alter_watch('late', '{"query": "SELECT 1 / (id - id) AS id, vendor
 SELECT makini._run_watch('late');
 SELECT errors, last_error FROM makini.watch;
 SELECT makini.test_watch('late');
+SELECT severity, object, message, hint, fix_sql FROM makini.problem WHERE object LIKE 'watch %' AND message LIKE '%zero%';
 -- a key that no index can hold
 SELECT makini.alter_watch('late', '{"query": "SELECT string_agg(md5(g::text), '''' ORDER BY g) AS id, 1 AS vendor FROM generate_series(1, 200) g"}');
 SELECT makini._run_watch('late');
@@ -113,6 +114,7 @@ RESET ROLE;
 -- it runs as its owner, whoever lets it
 SELECT makini.alter_watch('late', '{"query": "SELECT 1 AS id, current_user AS vendor, current_schema() AS at, current_setting(''transaction_read_only'') AS ro", "options": {"initial": "emit"}}');
 SELECT makini._run_watch('late');
+SELECT count(*) AS problems FROM makini.problem WHERE object LIKE 'watch %';
 SELECT data -> 'row' AS "row" FROM makini.event WHERE type = 'po.late' ORDER BY event_id DESC LIMIT 1;
 
 -- ====

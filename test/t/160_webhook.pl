@@ -147,6 +147,13 @@ is($disabled->{type}, 'webhook.disabled', 'the others are told');
 is($disabled->{data}{webhook_id}, $gone, 'which it was');
 is($receiver->count('/gone')->{requests}, 1, 'itself is not');
 
+my $problem = "SELECT fix_sql FROM makini.problem WHERE object = 'webhook $gone' AND message = 'it is disabled: it answered 410 Gone; 0 deliveries wait'";
+is(query($problem), "SELECT makini.enable_webhook('$gone')", 'it is a problem');
+is(query(query($problem)), 't', 'whose remedy works');
+is(query("SELECT count(*) FROM makini.problem WHERE object = 'webhook $gone'"), 0, 'then it is none any more');
+query("SELECT makini.disable_webhook('$gone')");
+is(query("SELECT count(*) FROM makini.problem WHERE object = 'webhook $gone'"), 0, 'nor is one that a person disabled');
+
 # ---- only failures ----
 $node->append_conf('postgresql.conf', "makini.disable_webhook_after = '1 s'");
 $node->reload;
