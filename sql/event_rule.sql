@@ -212,6 +212,27 @@ INSERT INTO long_key SELECT left(t, 1340), right(t, 1340) FROM (SELECT string_ag
 SELECT count(*), min(length(key)) FROM makini.event WHERE type = 'long.key';
 SELECT makini.drop_rule('long');
 
+-- the same moment is the same key in every session
+CREATE TABLE moment (at timestamptz, day date, PRIMARY KEY (at, day));
+CREATE TABLE day (day date PRIMARY KEY);
+CREATE TABLE instant (at timestamptz PRIMARY KEY);
+SELECT makini.create_rule(t, t::regclass, 'true', 'moment.new', 'INSERT', 'jsonb_build_object()', options => '{"cooldown": "1 hour"}') FROM unnest('{moment,day,instant}'::text[]) t;
+SET timezone = 'Asia/Tokyo';
+SET datestyle = 'SQL, DMY';
+INSERT INTO moment VALUES ('2026-02-01 00:00:00.5Z', '2026-02-01');
+INSERT INTO day VALUES ('2026-02-01');
+INSERT INTO instant VALUES ('2026-02-01 00:00:00.5Z');
+DELETE FROM moment;
+DELETE FROM day;
+DELETE FROM instant;
+RESET timezone;
+RESET datestyle;
+INSERT INTO moment VALUES ('2026-02-01 00:00:00.5Z', '2026-02-01');
+INSERT INTO day VALUES ('2026-02-01');
+INSERT INTO instant VALUES ('2026-02-01 00:00:00.5Z');
+SELECT key FROM makini.event WHERE type = 'moment.new' ORDER BY key COLLATE "C";
+SELECT makini.drop_rule(t) FROM unnest('{moment,day,instant}'::text[]) t;
+
 -- ====
 -- rights and names at the time of firing are the author's
 -- ====

@@ -20,6 +20,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -47,6 +48,7 @@ typedef struct KeyColumn
 	const char *name;	  /* quoted */
 	const char *literal;  /* as a literal */
 	const char *equality; /* operator, qualified */
+	Oid			type;
 } KeyColumn;
 
 static const char *
@@ -85,6 +87,7 @@ columns_of_index(Oid relid, Oid indexid)
 		column->name = quote_identifier(name);
 		column->literal = quote_literal_cstr(name);
 		column->equality = qualified_equality(index, i);
+		column->type = getBaseType(get_atttype(relid, index->rd_index->indkey.values[i]));
 		columns = lappend(columns, column);
 	}
 	index_close(index, AccessShareLock);
@@ -109,6 +112,25 @@ key_of(Oid relid)
  * ---------------------------------------------------------------------
  */
 
+/* The same in every session, whatever its TimeZone and DateStyle are: keys are compared. */
+static char *
+key_value(const KeyColumn *column)
+{
+	switch (column->type)
+	{
+		case TIMESTAMPTZOID:
+			return psprintf("pg_catalog.concat(pg_catalog.to_jsonb(pg_catalog.timezone('UTC', new.%s))"
+							" OPERATOR(pg_catalog.#>>) '{}', 'Z')",
+							column->name);
+		case TIMESTAMPOID:
+		case DATEOID:
+			return psprintf("(pg_catalog.to_jsonb(new.%s) OPERATOR(pg_catalog.#>>) '{}')",
+							column->name);
+		default:
+			return psprintf("(new.%s)", column->name);
+	}
+}
+
 /* The text of the one key column, or of the JSON array of several. */
 static void
 append_key_text(StringInfo query, List *key)
@@ -117,13 +139,13 @@ append_key_text(StringInfo query, List *key)
 
 	if (list_length(key) == 1)
 	{
-		appendStringInfo(query, "(new.%s)::pg_catalog.text", ((KeyColumn *) linitial(key))->name);
+		appendStringInfo(query, "%s::pg_catalog.text", key_value(linitial(key)));
 		return;
 	}
 	appendStringInfoString(query, key == NIL ? "NULL" : "pg_catalog.jsonb_build_array(");
 	foreach(cell, key)
-		appendStringInfo(query, "%snew.%s", foreach_current_index(cell) == 0 ? "" : ", ",
-						 ((KeyColumn *) lfirst(cell))->name);
+		appendStringInfo(query, "%s%s", foreach_current_index(cell) == 0 ? "" : ", ",
+						 key_value(lfirst(cell)));
 	appendStringInfoString(query, key == NIL ? "::pg_catalog.text" : ")::pg_catalog.text");
 }
 
