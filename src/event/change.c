@@ -20,15 +20,20 @@
 static void
 refuse_key(const char *key, const char *what, const char *const *keys)
 {
-	Nearest nearest;
+	Nearest		   nearest;
+	StringInfoData all;
 
 	nearest_init(&nearest, key);
+	initStringInfo(&all);
 	for (int i = 0; keys[i]; i++)
+	{
 		nearest_offer(&nearest, keys[i]);
+		appendStringInfo(&all, "%s%s", i > 0 ? ", " : "", keys[i]);
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown key \"%s\" in %s", key, what),
 			 nearest_found(&nearest) ? errhint("Perhaps you meant \"%s\".", nearest_found(&nearest)) :
-									   0));
+									   errhint("There are: %s.", all.data)));
 }
 
 static bool

@@ -38,7 +38,9 @@ named_refuse_second(const char *kind, const char *name)
 void
 named_refuse_unknown(const char *kind, const char *name)
 {
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("%s \"%s\" does not exist", kind, name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("%s \"%s\" does not exist", kind, name),
+			 errhint("The view makini.%s lists those that you may see.", kind)));
 }
 
 void
