@@ -404,6 +404,7 @@ typedef struct DiscoveredTable
 typedef struct ImportRequest
 {
 	List *entities; /* of const Entity * */
+	bool  named;	/* each of them, so that none may be left out without a word */
 	bool  custom_fields;
 	bool  probe;
 	bool  display;

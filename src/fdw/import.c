@@ -281,6 +281,7 @@ schema_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 	check_names(connector, stmt);
 	read_import_options(&request, stmt->options);
 	request.entities = wanted_entities(connector, stmt);
+	request.named = stmt->list_type == FDW_IMPORT_SCHEMA_LIMIT_TO;
 	foreach(lc, discover(connector, serverid, &request))
 	{
 		DiscoveredTable *table = lfirst(lc);

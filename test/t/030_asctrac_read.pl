@@ -52,6 +52,9 @@ fails('IMPORT FOREIGN SCHEMA v1 LIMIT TO (inventory_audits) FROM SERVER wms INTO
 connect_warehouse($node, $sim, server => 'zoned', options => { rest_base_url => undef, time_zone => 'America/New_York' });
 sql('CREATE SCHEMA zoned; IMPORT FOREIGN SCHEMA v1 FROM SERVER zoned INTO zoned');
 is(sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'zoned'::regnamespace AND relname LIKE 'rest%'"), 0, 'without rest_base_url its tables are left out');
+my (undef, undef, $told) = $node->psql('postgres', 'CREATE SCHEMA few; IMPORT FOREIGN SCHEMA v1 LIMIT TO (rest_orders, po_import) FROM SERVER zoned INTO few');
+like($told, qr/NOTICE:  table "rest_orders" left out, because server "zoned" has no option "rest_base_url"\nHINT:  .*ALTER SERVER zoned OPTIONS/, 'not without a word where they are named');
+unlike($told, qr/NOTICE.*NOTICE/s, 'and only those');
 is(sql(q{SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'zoned.inventory_audit'::regclass AND attname = 'expdate'}),
 	'timestamp with time zone', 'with time_zone dates are moments');
 is(sql(q{SELECT bool_and(z.expdate = w.expdate AT TIME ZONE 'America/New_York') FROM zoned.inventory_audit z JOIN wms.inventory_audit w USING (product_code, vmi_custid) WHERE w.expdate IS NOT NULL AND z.expdate::date BETWEEN w.expdate::date - 1 AND w.expdate::date + 1}),

@@ -44,6 +44,8 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+
 #include "connector/asctrac/asctrac.h"
 
 /* clang-format off */
@@ -254,6 +256,21 @@ discover_table(const Connection *conn, const Entity *entity)
 	return table;
 }
 
+static bool
+is_reached(const Connection *conn, const Entity *entity, bool named)
+{
+	if (asctrac_detail(entity)->service != SERVICE_INTERACTIVE ||
+		asctrac_server_option(conn, "rest_base_url") != NULL)
+		return true;
+	if (named)
+		ereport(NOTICE,
+				(errmsg("table \"%s\" left out, because server \"%s\" has no option \"rest_base_url\"",
+						entity->name, conn->server_name),
+				 errhint("Name the service with ALTER SERVER %s OPTIONS (ADD rest_base_url 'https://...'), and import again.",
+						 quote_identifier(conn->server_name))));
+	return false;
+}
+
 /*
  * asctrac_discover
  *		The catalogue, without a request: neither service can be asked.  Look-ups
@@ -262,7 +279,6 @@ discover_table(const Connection *conn, const Entity *entity)
 List *
 asctrac_discover(Connection *conn, const ImportRequest *request)
 {
-	bool	  interactive = asctrac_server_option(conn, "rest_base_url") != NULL;
 	List	 *tables = NIL;
 	ListCell *lc;
 
@@ -270,10 +286,8 @@ asctrac_discover(Connection *conn, const ImportRequest *request)
 	{
 		const Entity *entity = lfirst(lc);
 
-		if (entity->access == ENTITY_SESSION ||
-			(asctrac_detail(entity)->service == SERVICE_INTERACTIVE && !interactive))
-			continue;
-		tables = lappend(tables, discover_table(conn, entity));
+		if (entity->access != ENTITY_SESSION && is_reached(conn, entity, request->named))
+			tables = lappend(tables, discover_table(conn, entity));
 	}
 	return tables;
 }
