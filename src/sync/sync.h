@@ -177,7 +177,8 @@ typedef struct SelectedColumn
 	AttrNumber	  attnum;
 	Oid			  type; /* base type of the values */
 	int32		  typmod;
-	bool		  extra; /* the target has no such column: goes into _extra */
+	bool		  always; /* wanted, whichever columns the sync is to read */
+	bool		  extra;  /* the target has no such column: goes into _extra */
 } SelectedColumn;
 
 /* The source of a sync, as it is declared. */

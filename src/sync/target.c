@@ -221,7 +221,9 @@ target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("target %s has no column \"%s\"", target_qualified_name(rel), selected->name),
-				 errhint("ALTER TABLE %s ADD COLUMN %s %s; or leave it out with \"columns\".",
+				 errhint(selected->always ?
+							 "ALTER TABLE %s ADD COLUMN %s %s; a sync always reads its key, its cursor and what its filters speak of." :
+							 "ALTER TABLE %s ADD COLUMN %s %s; or leave it out with \"columns\".",
 						 target_qualified_name(rel), quote_identifier(selected->name),
 						 format_type_with_typemod(selected->type, selected->typmod))));
 	describe_attribute(column, attr);

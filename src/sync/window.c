@@ -150,13 +150,10 @@ speaks_of(const TextFilter *filter, AttrNumber attnum)
 
 /* What filters speak of is read too: rows are held to them here once more. */
 static bool
-is_wanted(const SyncSource *source, const Sync *sync, const char *name, AttrNumber attnum)
+is_always_wanted(const SyncSource *source, const Sync *sync, const char *name, AttrNumber attnum)
 {
-	if (in_names(sync->left_out, name))
-		return false;
-	if (speaks_of(source->filter, attnum) || speaks_of(source->initial_filter, attnum))
-		return true;
-	return sync->columns == NIL || in_names(sync->columns, name) || in_names(sync->key, name) ||
+	return speaks_of(source->filter, attnum) || speaks_of(source->initial_filter, attnum) ||
+		in_names(sync->key, name) ||
 		(source->parent_column_name != NULL && strcmp(source->parent_column_name, name) == 0) ||
 		(source->cursor_name != NULL && strcmp(source->cursor_name, name) == 0);
 }
@@ -167,13 +164,19 @@ select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
+		char			 *name = NameStr(attr->attname);
 		SelectedColumn	 *column;
+		bool			  always;
 
-		if (attr->attisdropped || !is_wanted(source, sync, NameStr(attr->attname), attr->attnum))
+		if (attr->attisdropped || in_names(sync->left_out, name))
+			continue;
+		always = is_always_wanted(source, sync, name, attr->attnum);
+		if (!always && sync->columns != NIL && !in_names(sync->columns, name))
 			continue;
 		column = palloc0(sizeof(SelectedColumn));
 		column->remote = source->table->columns[i];
-		column->name = pstrdup(NameStr(attr->attname));
+		column->name = pstrdup(name);
+		column->always = always;
 		column->typmod = attr->atttypmod;
 		column->type = getBaseTypeAndTypmod(attr->atttypid, &column->typmod);
 		column->attnum = attr->attnum;
