@@ -29,9 +29,17 @@ CREATE VIEW makini.problem WITH (security_barrier) AS
 	WHERE c.auth IN ('required', 'expiring') OR c.health = 'offline'
 	UNION ALL
 	SELECT 'warning', NULL, NULL, 'background worker',
-		'syncs do not run on their schedules: there is no background worker of makini', w.remedy, NULL
+		format('%s wait in vain: there is no background worker of makini', u.names), w.remedy, NULL
 	FROM makini._worker_remedy() AS w (remedy)
-	WHERE w.remedy IS NOT NULL AND EXISTS (SELECT FROM makini.sync s WHERE s.enabled AND s.schedule IS NOT NULL)
+	CROSS JOIN LATERAL (
+		SELECT string_agg(n.name, ', ' ORDER BY n.name) AS names
+		FROM (SELECT 'schedules of syncs' AS name
+			WHERE EXISTS (SELECT FROM makini.sync s WHERE s.enabled AND s.schedule IS NOT NULL)
+			UNION ALL
+			SELECT 'watches' WHERE EXISTS (SELECT FROM makini.watch t WHERE t.enabled)
+			UNION ALL
+			SELECT 'webhooks' WHERE EXISTS (SELECT FROM makini.webhook k WHERE k.enabled)) n) u
+	WHERE w.remedy IS NOT NULL AND u.names IS NOT NULL
 	UNION ALL
 	SELECT CASE WHEN d.days_left < 0 THEN 'error' ELSE 'warning' END,
 		d.first_seen,

@@ -122,6 +122,8 @@ foreach my $what (
 	like($err, qr/^(?:psql:\S* )?NOTICE:  there is no background worker of makini to $what->[0]\nHINT:  Add makini to "shared_preload_libraries" and restart the server\.$/,
 		"$what->[0]: who asks for it is told once that there is no worker");
 }
+is( ask("SELECT message FROM makini.problem WHERE object = 'background worker'"),
+	'schedules of syncs, watches, webhooks wait in vain: there is no background worker of makini', 'and what waits for one');
 is(ask($missed, user => 'observer'), '1|Add makini to "shared_preload_libraries" and restart the server.', 'and it stays a problem');
 
 $node->stop;
