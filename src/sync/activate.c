@@ -158,10 +158,16 @@ renew_connections(void)
 	}
 }
 
-/* What nobody has been told yet: by the original it has been, or will be. */
+/*
+ * What nobody has been told yet: by the original it has been, or will be.  A
+ * sender of the original has some in hand, as far as this copy knows.
+ */
 static void
 discard_events(void)
 {
+	SPI_execute("UPDATE makini._delivery d SET claimed_by = NULL FROM makini._webhook w"
+				" WHERE w.webhook_id = d.webhook_id AND w.home <> makini._home() AND d.claimed_by IS NOT NULL",
+				false, 0);
 	SPI_execute("SELECT makini.cancel_deliveries(webhook_id, 'infinity') FROM makini._webhook",
 				false, 0);
 	SPI_execute("DELETE FROM makini._event WHERE occurred_at < pg_catalog.now()", false, 0);
