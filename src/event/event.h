@@ -292,8 +292,9 @@ extern pg_uuid_t instance_store(void);
  * event_rehome
  *		Make this database the home of rules, watches and events that came from
  *		elsewhere: find owners and tables by name, and put the rules in force.
- *		For activate_instance(), in its transaction.
+ *		For activate_instance(), in its transaction, before the installation is
+ *		at home; foreign: something came from elsewhere.
  */
-extern void event_rehome(void);
+extern void event_rehome(bool foreign);
 
 #endif /* MAKINI_EVENT_H */

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/inval.h"
@@ -18,6 +19,7 @@
 
 #include "event/event.h"
 #include "makini.h"
+#include "private.h"
 
 PG_FUNCTION_INFO_V1(makini_rehome_events);
 
@@ -35,8 +37,10 @@ PG_FUNCTION_INFO_V1(makini_rehome_events);
 	"UPDATE makini._watch SET home = makini._home(), owner_oid = " OWNER_NOW                       \
 	" WHERE home <> makini._home()"
 
+/* At home an owner that has another name was renamed. */
 #define REHOME_EVENTS                                                                              \
-	"UPDATE makini.%s SET owner_oid = " OWNER_NOW " WHERE pg_get_userbyid(owner_oid) <> owner"
+	"UPDATE makini.%s SET owner_oid = " OWNER_NOW " WHERE pg_get_userbyid(owner_oid) <> owner"     \
+	" AND ($1 OR NOT EXISTS (SELECT FROM makini._instance i WHERE i.home = makini._home()))"
 
 /* Backends know of a rule by its table. */
 static void
@@ -54,8 +58,10 @@ tell_of_rules(void)
 }
 
 void
-event_rehome(void)
+event_rehome(bool foreign)
 {
+	Oid			 types[] = {BOOLOID};
+	Datum		 values[] = {BoolGetDatum(foreign)};
 	MakiniRights saved;
 
 	makini_rights_of_extension(&saved);
@@ -63,8 +69,8 @@ event_rehome(void)
 	SPI_execute(REHOME_RULES, false, 0);
 	tell_of_rules();
 	SPI_execute(REHOME_WATCHES, false, 0);
-	SPI_execute(psprintf(REHOME_EVENTS, "_event"), false, 0);
-	SPI_execute(psprintf(REHOME_EVENTS, "_event_log"), false, 0);
+	(void) private_query(psprintf(REHOME_EVENTS, "_event"), 1, types, values, NULL);
+	(void) private_query(psprintf(REHOME_EVENTS, "_event_log"), 1, types, values, NULL);
 	SPI_finish();
 	makini_rights_restore(&saved);
 }
@@ -72,6 +78,6 @@ event_rehome(void)
 Datum
 makini_rehome_events(PG_FUNCTION_ARGS)
 {
-	event_rehome();
+	event_rehome(true);
 	PG_RETURN_VOID();
 }

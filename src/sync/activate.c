@@ -240,8 +240,8 @@ makini_activate_instance(PG_FUNCTION_ARGS)
 	if (renew)
 		renew_connections();
 	rehome();
+	event_rehome(n > 0);
 	rehome_instance(renew);
-	event_rehome();
 	SPI_finish();
 	makini_rights_restore(&saved);
 	worker_wake_at_commit();

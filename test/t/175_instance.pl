@@ -39,6 +39,8 @@ $node->safe_psql('postgres', q{
 is($node->safe_psql('postgres', q{SELECT owner FROM makini.webhook WHERE url LIKE '%/kept'}), 'steward', 'a renamed role still owns its webhook');
 until_query($node, 'the event to be taken', 'SELECT NOT EXISTS (SELECT FROM makini._event)');
 is($node->safe_psql('postgres', q{SET ROLE steward; SELECT type FROM makini.event WHERE type LIKE 'kept.%'}), 'kept.event', 'and sees what it raised');
+is($node->safe_psql('postgres', 'SELECT makini.activate_instance()'), 0, 'activating changes nothing about that');
+is($node->safe_psql('postgres', q{SET ROLE steward; SELECT type FROM makini.event WHERE type LIKE 'kept.%'}), 'kept.event', 'it still does');
 is($node->safe_psql('postgres', q{CREATE ROLE keeper; SELECT makini.grant_access('keeper', 'reader'); SET ROLE keeper; SELECT count(*) FROM makini.event WHERE type LIKE 'kept.%'}), "\n0", 'who has its name now does not');
 advance($node, '2 hours');
 until_query($node, 'the names', q{SELECT target = 'w.goods' AND (SELECT owner = 'steward' FROM makini._webhook WHERE url LIKE '%/kept') FROM makini._sync});
