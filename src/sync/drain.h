@@ -38,6 +38,7 @@ typedef enum AckMode
 typedef struct DrainTarget
 {
 	const Entity *entity;
+	int64		  sync_id;
 	Oid			  relid;
 	Oid			  owner;
 	char		 *name;	   /* quoted and qualified */
@@ -45,7 +46,6 @@ typedef struct DrainTarget
 	char		**columns; /* by column of the entity: of the table, NULL where it lacks it */
 	Oid			 *types;   /* of the values: base types */
 	Decoder		 *decoder;
-	char		 *insert; /* statement, NULL until land.c makes it */
 } DrainTarget;
 
 typedef struct Drain
@@ -80,6 +80,14 @@ extern ErrorData *drain_run(Run *run);
  *		handed out yet.  Lives in CurrentMemoryContext.
  */
 extern Drain *drain_open(Run *run);
+
+/*
+ * drain_target_hold
+ *		For the rest of the transaction: keep a table from being dropped or renamed,
+ *		and take its name and owner as they are now, which may not be those it had
+ *		when the run began.
+ */
+extern void drain_target_hold(DrainTarget *target);
 
 /* The tables that a feed is landed in: itself, then its children; of const Entity *. */
 extern List *drain_entities(const Connector *connector, const Entity *entity);

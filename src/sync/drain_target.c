@@ -19,6 +19,7 @@
 #include "utils/fmgroids.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "connector/decode.h"
@@ -191,10 +192,10 @@ open_columns(DrainTarget *target, Relation rel, const Table *source, Connection 
 	target->decoder = decoder_create(conn, n, decode, n);
 }
 
-static void
-open_target(DrainTarget *target, const Table *source, const Drain *drain)
+static Relation
+take_relation(const DrainTarget *target, LOCKMODE lock)
 {
-	Relation rel = try_relation_open(target->relid, AccessShareLock);
+	Relation rel = try_relation_open(target->relid, lock);
 
 	if (rel == NULL)
 		ereport(ERROR,
@@ -202,7 +203,31 @@ open_target(DrainTarget *target, const Table *source, const Drain *drain)
 				 errmsg("the table that \"%s\" is drained into does not exist", target->entity->name),
 				 errhint("Create the drain anew: makini.drop_sync(" INT64_FORMAT
 						 "), then makini.create_drain().",
-						 drain->sync->sync_id)));
+						 target->sync_id)));
+	return rel;
+}
+
+/*
+ * drain_target_hold
+ *		See drain.h.
+ */
+void
+drain_target_hold(DrainTarget *target)
+{
+	Relation rel = take_relation(target, RowExclusiveLock);
+	char	*name = target_qualified_name(rel);
+
+	target->owner = rel->rd_rel->relowner;
+	if (strcmp(name, target->name) != 0)
+		target->name = MemoryContextStrdup(GetMemoryChunkContext(target->name), name);
+	relation_close(rel, NoLock);
+}
+
+static void
+open_target(DrainTarget *target, const Table *source, const Drain *drain)
+{
+	Relation rel = take_relation(target, AccessShareLock);
+
 	target->owner = rel->rd_rel->relowner;
 	target->name = target_qualified_name(rel);
 	drain_check_target(rel, target->child, drain->sync->owner);
@@ -272,7 +297,10 @@ read_row(Drain *drain)
 		drain->refuse_rejected = refuse != NULL && strcmp(refuse, "rejected") == 0;
 	}
 	for (int i = 0; i < drain->ntargets; i++)
+	{
+		drain->targets[i].sync_id = drain->sync->sync_id;
 		drain->targets[i].relid = find_target(drain->targets[i].entity);
+	}
 	SPI_finish();
 	makini_rights_restore(&saved);
 }

@@ -673,6 +673,7 @@ prepare(Drain *drain, FeedBatch *batch, int64 row_id)
 		int nrows = batch->parts[part].page.nrows;
 
 		landing->targets[part] = target_of(drain, batch->parts[part].entity);
+		drain_target_hold(landing->targets[part]);
 		landing->row_ids[part] = palloc0(sizeof(int64) * (nrows + 1));
 		landing->duplicates[part] = palloc0(sizeof(int64) * (nrows + 1));
 		if (part > 0 || row_id == 0)

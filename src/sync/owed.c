@@ -328,9 +328,10 @@ mark_rows(const Drain *drain, Datum row_ids, const char *word)
 
 	for (int i = 0; i < drain->ntargets; i++)
 	{
-		const DrainTarget *target = &drain->targets[i];
-		TargetRights	   saved;
+		DrainTarget *target = &drain->targets[i];
+		TargetRights saved;
 
+		drain_target_hold(target);
 		rights_of_target(target->owner, &saved);
 		SPI_connect();
 		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = $1 WHERE %s = ANY ($2)", target->name,

@@ -268,6 +268,28 @@ dies($node, "CALL makini.run_sync($id)", '42703', [qr/_run_id/], 'a table withou
 is($sim->requests('TranFileExport'), 0, 'the feed was not asked');
 drop($id);
 
+# ---- tables that get another name while their run waits ----
+
+foreach my $when ('the answer', 'the acknowledgement')
+{
+	my $acknowledged = $when eq 'the acknowledgement';
+	my $session = Hostile::Session->new($node);
+
+	$sim->reset;
+	$id = create('tranfile_export');
+	$sim->forget;
+	$sim->arm(kind => 'hold', path => 'TranFileExport', $acknowledged ? (settled => $true) : ());
+	$session->send("CALL makini.run_sync($id)");
+	until_true($when, sub { return $acknowledged ? $sim->feed('TranFileExport')->{T} > 0 : ($sim->faults)[0]{struck} > 0; });
+	sql('ALTER TABLE landing.tranfile_export RENAME TO moved; CREATE TABLE landing.tranfile_export (LIKE landing.moved INCLUDING IDENTITY)');
+	$sim->disarm;
+	is(($session->result)[1], '', "$when: the run goes on");
+	is(acks('landing.moved'), 'done 287', "$when: with the table that it began with");
+	is(sql('SELECT count(*) FROM landing.tranfile_export'), '0', "$when: not with the one that has its name now");
+	drop($id);
+	sql('DROP TABLE IF EXISTS landing.tranfile_export, landing.moved');
+}
+
 # ---- dumps ----
 
 $sim->reset;
