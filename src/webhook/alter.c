@@ -202,6 +202,14 @@ check_changes(Jsonb *changes)
 	}
 }
 
+static bool
+has_key(Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	return getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) != NULL;
+}
+
 static Jsonb *
 stored_headers(const pg_uuid_t *webhook)
 {
@@ -223,7 +231,7 @@ read_altered(const pg_uuid_t *webhook, Jsonb *changes, WebhookDefinition *defini
 
 	values[0] = UUIDPGetDatum(webhook);
 	values[1] = JsonbPGetDatum(changes);
-	values[2] = JsonbPGetDatum(stored_headers(webhook));
+	values[2] = JsonbPGetDatum(has_key(changes, "headers") ? changes : stored_headers(webhook));
 	(void) private_query(alter_query, lengthof(types), types, values, NULL);
 	definition->url = private_text(0, ALTER_URL);
 	definition->events = DatumGetArrayTypePCopy(private_value(0, ALTER_EVENTS, &isnull));
@@ -233,14 +241,6 @@ read_altered(const pg_uuid_t *webhook, Jsonb *changes, WebhookDefinition *defini
 	definition->api_version = private_text(0, ALTER_API_VERSION);
 	definition->options = DatumGetJsonbPCopy(private_value(0, ALTER_OPTIONS, &isnull));
 	*old_options = DatumGetJsonbPCopy(private_value(0, ALTER_OLD_OPTIONS, &isnull));
-}
-
-static bool
-has_key(Jsonb *object, const char *key)
-{
-	JsonbValue value;
-
-	return getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) != NULL;
 }
 
 static void
@@ -447,9 +447,31 @@ newest_secret(const pg_uuid_t *webhook)
 static SignKind
 kind_of(const char *stored, const pg_uuid_t *webhook)
 {
-	if (stored == NULL || strncmp(stored, "sealed:", 7) != 0)
-		return stored != NULL && strncmp(stored, "whsk_", 5) == 0 ? SIGN_PRIVATE : SIGN_HMAC;
-	return strncmp(unseal(stored, webhook), "whsk_", 5) == 0 ? SIGN_PRIVATE : SIGN_HMAC;
+	char *plain = stored == NULL ? NULL : unseal_or_null(stored, webhook);
+
+	return plain != NULL && strncmp(plain, "whsk_", 5) == 0 ? SIGN_PRIVATE : SIGN_HMAC;
+}
+
+/* What can't be read any more signs nothing, and would keep what can from it. */
+static void
+drop_unreadable(const pg_uuid_t *webhook)
+{
+	Oid	   types[] = {UUIDOID, TEXTOID};
+	Datum  values[] = {UUIDPGetDatum(webhook), (Datum) 0};
+	uint64 n = private_query("SELECT secret FROM makini._webhook_secret WHERE webhook_id = $1", 1,
+							 types, values, NULL);
+	SPITupleTable *found = SPI_tuptable;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		char *stored = SPI_getvalue(found->vals[i], found->tupdesc, 1);
+
+		if (unseal_or_null(stored, webhook) != NULL)
+			continue;
+		values[1] = CStringGetTextDatum(stored);
+		(void) private_query("DELETE FROM makini._webhook_secret WHERE webhook_id = $1 AND secret = $2",
+							 lengthof(types), types, values, NULL);
+	}
 }
 
 Datum
@@ -471,6 +493,7 @@ makini_rotate_webhook_secret(PG_FUNCTION_ARGS)
 	kind = kind_of(newest_secret(webhook), webhook);
 	receiver = webhook_choose_secret(kind == SIGN_PRIVATE ? "whsk_" : NULL, secret, sizeof(secret));
 	receiver = MemoryContextStrdup(context, receiver);
+	drop_unreadable(webhook);
 	expire_secrets(webhook, until);
 	webhook_add_secret(webhook, secret);
 	webhook_changed(webhook);

@@ -41,6 +41,7 @@ typedef struct Endpoint
 	pg_uuid_t id; /* hash key, must be first */
 
 	/* of its row; in context, which goes when the row changes */
+	int			   version;
 	MemoryContext  context;
 	Oid			   owner;
 	char		  *url;

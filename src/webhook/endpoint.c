@@ -44,6 +44,7 @@ enum
 	WEBHOOK_ENABLED,
 	WEBHOOK_ENABLED_AT,
 	WEBHOOK_DISABLED_REASON,
+	WEBHOOK_VERSION,
 	WEBHOOK_SECRETS,
 	WEBHOOK_SECRETS_END,
 	WEBHOOK_LAST_SUCCESS,
@@ -53,16 +54,16 @@ enum
 	WEBHOOK_LATENCY
 };
 
-#define READ_WEBHOOKS                                                                              \
-	"SELECT w.webhook_id, w.owner_oid, w.url, w.events, w.connections, w.headers, w.filter,"       \
-	" w.filter_path, w.api_version, w.options, w.enabled, w.enabled_at, w.disabled_reason,"        \
-	" ARRAY(SELECT secret FROM makini._webhook_secret s WHERE s.webhook_id = w.webhook_id"         \
-	"  AND (expires_at IS NULL OR expires_at > pg_catalog.now()) ORDER BY created_at DESC),"       \
-	" ARRAY(SELECT coalesce(expires_at, 'infinity') FROM makini._webhook_secret s"                 \
-	"  WHERE s.webhook_id = w.webhook_id"                                                          \
-	"  AND (expires_at IS NULL OR expires_at > pg_catalog.now()) ORDER BY created_at DESC),"       \
-	" s.last_success_at, s.last_failure_at, s.failing_since, s.consecutive_failures, s.latency"    \
-	" FROM makini._webhook w LEFT JOIN makini._webhook_state s USING (webhook_id)"                 \
+#define READ_WEBHOOKS                                                                                  \
+	"SELECT w.webhook_id, w.owner_oid, w.url, w.events, w.connections, w.headers, w.filter,"           \
+	" w.filter_path, w.api_version, w.options, w.enabled, w.enabled_at, w.disabled_reason, w.version," \
+	" ARRAY(SELECT secret FROM makini._webhook_secret s WHERE s.webhook_id = w.webhook_id"             \
+	"  AND (expires_at IS NULL OR expires_at > pg_catalog.now()) ORDER BY created_at DESC),"           \
+	" ARRAY(SELECT coalesce(expires_at, 'infinity') FROM makini._webhook_secret s"                     \
+	"  WHERE s.webhook_id = w.webhook_id"                                                              \
+	"  AND (expires_at IS NULL OR expires_at > pg_catalog.now()) ORDER BY created_at DESC),"           \
+	" s.last_success_at, s.last_failure_at, s.failing_since, s.consecutive_failures, s.latency"        \
+	" FROM makini._webhook w LEFT JOIN makini._webhook_state s USING (webhook_id)"                     \
 	" WHERE w.home = makini._home()"
 
 static HTAB *endpoints = NULL;
@@ -308,6 +309,7 @@ read_row(uint64 row)
 
 	if (!found)
 		start_state(endpoint, row);
+	endpoint->version = DatumGetInt32(private_value(row, WEBHOOK_VERSION, &isnull));
 	read_definition_or_park(endpoint, row);
 	endpoint->present = true;
 	endpoint->backlog = true;

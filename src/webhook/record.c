@@ -376,17 +376,18 @@ raise_disabled(const Endpoint *endpoint)
 	(void) event_raise(&event, &raised);
 }
 
-/* Not waiting for who is changing the webhook just now: then it is for the next time. */
+/* Not waiting for who is changing the webhook just now, nor where somebody has: then it is for the next time. */
 static void
 write_disabled(Endpoint *endpoint)
 {
-	Oid	  types[] = {UUIDOID, TEXTOID};
-	Datum values[2];
+	Oid	  types[] = {UUIDOID, TEXTOID, INT4OID};
+	Datum values[3];
 
 	values[0] = UUIDPGetDatum(&endpoint->id);
 	values[1] = CStringGetTextDatum(endpoint->disable_why);
+	values[2] = Int32GetDatum(endpoint->version);
 	if (private_query("UPDATE makini._webhook SET enabled = false, disabled_reason = $2 WHERE webhook_id IN ("
-					  "SELECT webhook_id FROM makini._webhook WHERE webhook_id = $1 AND enabled FOR UPDATE SKIP LOCKED)",
+					  "SELECT webhook_id FROM makini._webhook WHERE webhook_id = $1 AND enabled AND version = $3 FOR UPDATE SKIP LOCKED)",
 					  lengthof(types), types, values, NULL) == 0)
 		return;
 	ereport(LOG,

@@ -99,11 +99,11 @@ refuse_key(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("could not decrypt the secrets of a webhook"),
-			 errhint("The setting \"makini.key_file\" must name the file that they were encrypted with; without it, rotate the secret.")));
+			 errhint("The setting \"makini.key_file\" must name the file that they were encrypted with; without it, rotate the secret, and give the headers again with makini.alter_webhook().")));
 }
 
 char *
-unseal(const char *stored, const pg_uuid_t *webhook)
+unseal_or_null(const char *stored, const pg_uuid_t *webhook)
 {
 	unsigned char  key[KEY_LEN];
 	size_t		   stored_len = strlen(stored);
@@ -115,17 +115,25 @@ unseal(const char *stored, const pg_uuid_t *webhook)
 	if (strncmp(stored, PREFIX, strlen(PREFIX)) != 0)
 		return pstrdup(stored);
 	if (webhook_key_file[0] == '\0')
-		refuse_key();
+		return NULL;
 	raw = palloc(stored_len);
 	raw_len = (int) hex_decode(stored + strlen(PREFIX), stored_len - strlen(PREFIX), (char *) raw);
 	if (raw_len < NONCE_LEN + TAG_LEN)
-		refuse_key();
+		return NULL;
 	read_key(key);
 	plain = palloc0(raw_len - NONCE_LEN - TAG_LEN + 1);
 	done = cipher(false, key, webhook, raw, raw + NONCE_LEN, raw + NONCE_LEN + TAG_LEN,
 				  raw_len - NONCE_LEN - TAG_LEN, (unsigned char *) plain);
 	explicit_bzero(key, sizeof(key));
-	if (!done)
+	return done ? plain : NULL;
+}
+
+char *
+unseal(const char *stored, const pg_uuid_t *webhook)
+{
+	char *plain = unseal_or_null(stored, webhook);
+
+	if (plain == NULL)
 		refuse_key();
 	return plain;
 }

@@ -121,6 +121,7 @@ extern char *webhook_host(const char *url);
  */
 extern char *seal(const char *plain, const pg_uuid_t *webhook);
 extern char *unseal(const char *stored, const pg_uuid_t *webhook);
+extern char *unseal_or_null(const char *stored, const pg_uuid_t *webhook);
 
 /* ---- alter.c ---- */
 

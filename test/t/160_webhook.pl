@@ -262,6 +262,35 @@ $receiver->wait_for('/pair', 1);
 is(($receiver->log_of('/pair'))[0]{valid}, 1, 'and verifies');
 like(($receiver->log_of('/pair'))[0]{head}, qr/webhook-signature: v1a,/, 'v1a');
 
+# ---- the key of stored secrets is lost: what the error says helps ----
+{
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $use = sub
+	{
+		append_to_file("$dir/$_[0]", $_[0] x 40);
+		chmod 0600, "$dir/$_[0]";
+		$node->append_conf('postgresql.conf', "makini.key_file = '$dir/$_[0]'");
+		$node->reload;
+		until_query($node, 'the key', "SELECT setting LIKE '%/$_[0]' FROM pg_settings WHERE name = 'makini.key_file'");
+	};
+
+	$use->('a');
+	my $sealed = create_webhook($node, $receiver, '/sealed', events => '{sealed.*}', headers => '{"authorization": "Bearer abc"}');
+	like(query("SELECT secret FROM makini._webhook_secret WHERE webhook_id = '$sealed'"), qr/^sealed:/, 'a secret is sealed');
+	$use->('b');
+	refused("SELECT makini.test_webhook('$sealed')", qr/55000: could not decrypt.*HINT: .*rotate the secret, and give the headers again/s, 'with another key it cannot be read');
+	my $other = query("SELECT makini.rotate_webhook_secret('$sealed')");
+	query("SELECT makini.alter_webhook('$sealed', '{\"headers\": {\"authorization\": \"Bearer abc\"}}')");
+	query("SELECT makini.enable_webhook('$sealed')");
+	$receiver->script('/sealed', secret => $other);
+	emit($node, 'sealed.again');
+	$receiver->wait_for('/sealed', 1);
+	is(($receiver->log_of('/sealed'))[0]{valid}, 1, 'a new secret signs');
+	$node->append_conf('postgresql.conf', "makini.key_file = ''");
+	$node->reload;
+	query("SELECT makini.drop_webhook('$sealed')");
+}
+
 # ---- what the page shows ----
 my $page = slurp_file('docs/webhooks.md');
 query('CREATE DATABASE page');
