@@ -288,11 +288,9 @@ reorder(const pg_uuid_t *webhook, const WebhookOptions *now, const WebhookOption
 						 1, uuid_only, values, NULL);
 }
 
-Datum
-makini_alter_webhook(PG_FUNCTION_ARGS)
+static void
+alter_webhook(const pg_uuid_t *webhook, Jsonb *changes)
 {
-	pg_uuid_t		 *webhook = PG_GETARG_UUID_P(0);
-	Jsonb			 *changes = PG_GETARG_JSONB_P(1);
 	WebhookDefinition definition;
 	WebhookOptions	  now;
 	WebhookOptions	  before;
@@ -324,6 +322,17 @@ makini_alter_webhook(PG_FUNCTION_ARGS)
 		webhook_tell_unknown_types(&definition);
 	SPI_finish();
 	makini_rights_restore(&again);
+}
+
+Datum
+makini_alter_webhook(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack,
+									 .callback = webhook_hide_statement};
+
+	error_context_stack = &callback;
+	alter_webhook(PG_GETARG_UUID_P(0), PG_GETARG_JSONB_P(1));
+	error_context_stack = callback.previous;
 	PG_RETURN_VOID();
 }
 

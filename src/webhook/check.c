@@ -257,14 +257,15 @@ check_headers(Jsonb *headers)
 		refuse("the headers", "are larger than 4096 bytes", NULL);
 }
 
-static void
-hide_statement(void *arg)
+/* Others' errors too: the statement of a filter that has a mistake gives the secret beside it. */
+void
+webhook_hide_statement(void *arg)
 {
 	errhidestmt(true);
 }
 
-static void
-check_all(const WebhookDefinition *definition)
+void
+webhook_check(const WebhookDefinition *definition)
 {
 	WebhookOptions options;
 
@@ -277,15 +278,4 @@ check_all(const WebhookDefinition *definition)
 	event_check_api_version(definition->api_version);
 	if (definition->filter != NULL)
 		filter_check(definition->filter);
-}
-
-/* Others' errors too: the statement of a filter that has a mistake gives the secret beside it. */
-void
-webhook_check(const WebhookDefinition *definition)
-{
-	ErrorContextCallback callback = {.previous = error_context_stack, .callback = hide_statement};
-
-	error_context_stack = &callback;
-	check_all(definition);
-	error_context_stack = callback.previous;
 }

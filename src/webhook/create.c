@@ -177,8 +177,8 @@ result_row(FunctionCallInfo fcinfo, const pg_uuid_t *id, const char *secret)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
-Datum
-makini_create_webhook(PG_FUNCTION_ARGS)
+static Datum
+create_webhook(FunctionCallInfo fcinfo)
 {
 	WebhookDefinition definition;
 	WebhookOptions	  options;
@@ -208,4 +208,17 @@ makini_create_webhook(PG_FUNCTION_ARGS)
 	explicit_bzero(secret, sizeof(secret));
 	worker_remind("deliver to webhooks");
 	return result_row(fcinfo, &id, receiver);
+}
+
+Datum
+makini_create_webhook(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack,
+									 .callback = webhook_hide_statement};
+	Datum				 row;
+
+	error_context_stack = &callback;
+	row = create_webhook(fcinfo);
+	error_context_stack = callback.previous;
+	return row;
 }

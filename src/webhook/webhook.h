@@ -101,6 +101,9 @@ typedef struct WebhookDefinition
 
 extern void webhook_check(const WebhookDefinition *definition);
 
+/* Of an ErrorContextCallback: whatever goes wrong, the statement stays out of the log. */
+extern void webhook_hide_statement(void *arg);
+
 /* NOTICEs about names that nothing has; for who has the rights of the extension. */
 extern void webhook_tell_unknown_servers(const WebhookDefinition *definition);
 extern void webhook_tell_unknown_types(const WebhookDefinition *definition);

@@ -323,6 +323,8 @@ foreach my $mistake (q{filter => 'missing > 1'}, q{filter => 'data ->'}, q{api_v
 
 	isnt($code, 0, "refused: $mistake");
 }
+$node->psql('postgres', q{SELECT makini.alter_webhook(webhook_id, '{"events": {"a": 1}, "headers": {"authorization": "Bearer abc"}}') FROM makini.webhook LIMIT 1}, stderr => \my $refusal);
+like($refusal, qr/ERROR/, 'refused: events that are no array');
 my $log = slurp_file($node->logfile);
 unlike($log, qr/MfKQ9r8GKYqr|Bearer abc|whsk_/, 'no secret is in the log');
 
