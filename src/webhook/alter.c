@@ -327,12 +327,11 @@ alter_webhook(const pg_uuid_t *webhook, Jsonb *changes)
 Datum
 makini_alter_webhook(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-									 .callback = webhook_hide_statement};
+	ErrorContextCallback hide = {.previous = error_context_stack, .callback = webhook_hide_statement};
 
-	error_context_stack = &callback;
+	error_context_stack = &hide;
 	alter_webhook(PG_GETARG_UUID_P(0), PG_GETARG_JSONB_P(1));
-	error_context_stack = callback.previous;
+	error_context_stack = hide.previous;
 	PG_RETURN_VOID();
 }
 

@@ -213,12 +213,11 @@ create_webhook(FunctionCallInfo fcinfo)
 Datum
 makini_create_webhook(PG_FUNCTION_ARGS)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-									 .callback = webhook_hide_statement};
+	ErrorContextCallback hide = {.previous = error_context_stack, .callback = webhook_hide_statement};
 	Datum				 row;
 
-	error_context_stack = &callback;
+	error_context_stack = &hide;
 	row = create_webhook(fcinfo);
-	error_context_stack = callback.previous;
+	error_context_stack = hide.previous;
 	return row;
 }
