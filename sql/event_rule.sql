@@ -280,6 +280,15 @@ UPDATE parted SET v = 1;
 UPDATE parted SET d = 2 WHERE id = 1;
 SELECT key, data -> 'operation' AS operation, data -> 'old' AS old FROM makini.event ORDER BY occurred_at;
 
+-- ====
+-- a primary key that goes later
+-- ====
+SELECT makini.create_rule('keyless', 'stock', 'NEW.id > 5', 'stock.high');
+ALTER TABLE stock DROP CONSTRAINT stock_pkey;
+INSERT INTO stock VALUES (4);
+UPDATE stock SET id = 6;
+SELECT errors, last_error FROM makini.rule WHERE name = 'keyless';
+
 RESET search_path;
 DELETE FROM makini._event;
 DELETE FROM makini._event_log;

@@ -94,6 +94,18 @@ columns_of_index(Oid relid, Oid indexid)
 	return columns;
 }
 
+/* Without a key the rows before and after an UPDATE are not known to belong together. */
+static void
+require_key(const Rule *rule, List *key)
+{
+	if (key == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of \"%s\" before and after an UPDATE cannot be paired", rule->relation),
+				 errdetail("It has neither a primary key nor a replica identity that is an index."),
+				 errhint("Add a primary key, or create the rule with on_operation => 'INSERT'.")));
+}
+
 /* The columns of the primary key, else of the replica identity, else none. */
 static List *
 key_of(Oid relid)
@@ -265,6 +277,8 @@ rule_query(const Rule *rule, RuleOperation operation)
 	bool		   becomes = operation == RULE_UPDATE && !author_mentions(rule->condition, "old");
 	StringInfoData query;
 
+	if (operation == RULE_UPDATE)
+		require_key(rule, key);
 	initStringInfo(&query);
 	appendStringInfoString(&query, "SELECT ");
 	append_key_text(&query, key);
@@ -338,12 +352,8 @@ rule_check_query(const Rule *rule)
 	author_check_expression("condition of a rule", rule->condition);
 	if (rule->payload != NULL)
 		author_check_expression("payload of a rule", rule->payload);
-	if (rule->on_update && key_of(rule->relid) == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("rows of \"%s\" before and after an UPDATE cannot be paired", rule->relation),
-				 errdetail("It has neither a primary key nor a replica identity that is an index."),
-				 errhint("Add a primary key, or create the rule with on_operation => 'INSERT'.")));
+	if (rule->on_update)
+		require_key(rule, key_of(rule->relid));
 	error = author_run(&rule->author, 0, try_query, (void *) rule);
 	if (error != NULL)
 		ereport(ERROR,
