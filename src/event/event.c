@@ -75,13 +75,19 @@ type_is_well_formed(const char *type)
 }
 
 void
-event_check_type(const char *type)
+event_check_form(const char *type)
 {
 	if (!type_is_well_formed(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME), errmsg("\"%s\" is not a type of event", type),
 				 errdetail(
 					 "A type is at most 128 letters, digits and underscores in words parted by full stops, such as \"order.late\".")));
+}
+
+void
+event_check_type(const char *type)
+{
+	event_check_form(type);
 	for (int i = 0; own_prefixes[i]; i++)
 	{
 		size_t len = strlen(own_prefixes[i]);
@@ -170,6 +176,41 @@ event_batch_close(EventBatch *batch)
 	CommandCounterIncrement();
 }
 
+static void
+refuse_large(const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the data of an event is too large"),
+			 errdetail_internal("%s", detail),
+			 errhint("Send the key of the row, and let the receiver ask for the rest.")));
+}
+
+/*
+ * A number that jsonb keeps in ten bytes can have a hundred thousand digits, and
+ * a sender that cannot write them all down would not get past the event.
+ */
+static void
+check_digits(const Jsonb *data)
+{
+	JsonbIterator	  *it = JsonbIteratorInit((JsonbContainer *) &data->root);
+	JsonbValue		   value;
+	JsonbIteratorToken token;
+	size_t			   digits = 0;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		char *text;
+
+		if ((token != WJB_VALUE && token != WJB_ELEM) || value.type != jbvNumeric)
+			continue;
+		text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+		digits += strlen(text);
+		pfree(text);
+		if (digits > EVENT_MAX_DIGITS)
+			refuse_large(psprintf("Its numbers have more than %d digits.", EVENT_MAX_DIGITS));
+	}
+}
+
 void
 event_check_data(const Jsonb *data)
 {
@@ -178,10 +219,17 @@ event_check_data(const Jsonb *data)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the data of an event must be a JSON object")));
 	if (VARSIZE_ANY(data) > EVENT_MAX_BYTES)
+		refuse_large(psprintf("It has %u bytes, of %d.", (unsigned) VARSIZE_ANY(data), EVENT_MAX_BYTES));
+	check_digits(data);
+}
+
+static void
+check_key(const char *key)
+{
+	if (key != NULL && strlen(key) > EVENT_MAX_BYTES)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the data of an event is too large"),
-				 errdetail("It has %u bytes, of %d.", (unsigned) VARSIZE_ANY(data), EVENT_MAX_BYTES),
-				 errhint("Send the key of the row, and let the receiver ask for the rest.")));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the key of an event is too long"),
+				 errdetail("It has %zu bytes, of %d.", strlen(key), EVENT_MAX_BYTES)));
 }
 
 char *
@@ -304,6 +352,7 @@ event_raise_jsonb(const Event *event, const Jsonb *data, bool *raised)
 	pg_uuid_t	id = event_id_at(moment);
 
 	event_check_data(data);
+	check_key(event->key);
 	event_batch_open(&batch, event);
 	*raised = event->dedupe_key == NULL || take_dedupe_key(&batch, &id);
 	if (*raised)

@@ -34,8 +34,11 @@
 #include "utils/relcache.h"
 #include "utils/uuid.h"
 
-/* Of data, as jsonb keeps it. */
+/* Of data, as jsonb keeps it, and of a key. */
 #define EVENT_MAX_BYTES (256 * 1024)
+
+/* Of all numbers in data, written out. */
+#define EVENT_MAX_DIGITS (1024 * 1024)
 
 /* Of a dedupe_key: what surely fits an index. */
 #define EVENT_MAX_DEDUPE_KEY 1000
@@ -89,7 +92,10 @@ extern void event_check_data(const Jsonb *data);
 /* A key as an index can hold it: of one that is long, a digest. */
 extern char *event_index_key(const char *key);
 
-/* Raises 42602, or 42939 where the type is one of makini's own. */
+/* Raises 42602. */
+extern void event_check_form(const char *type);
+
+/* The same, and 42939 where the type is one of makini's own. */
 extern void event_check_type(const char *type);
 
 /*
