@@ -136,6 +136,7 @@ SELECT makini.disable_webhook(:'a');
 SELECT makini.rotate_webhook_secret(:'a');
 SELECT makini.drop_webhook(:'a');
 SELECT * FROM makini.test_webhook(:'a');
+SELECT * FROM makini.test_webhook(:'a', E'order\r\nFrom: <boss@example.com>');
 \set VERBOSITY terse
 SELECT count(*) FROM makini.create_webhook('https://hooks.example.com/e', options => '{"ca_file": "/etc/ssl/x.pem"}');
 SELECT count(*) FROM makini.create_webhook('https://hooks.example.com/e', filter => $$(SELECT count(*) FROM pg_authid) > 0$$);

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "event/event.h"
 #include "makini.h"
 #include "private.h"
 #include "remote/reactor.h"
@@ -109,6 +110,7 @@ makini_test_webhook(PG_FUNCTION_ARGS)
 	Outcome		  outcome;
 	pg_uuid_t	  event_id;
 
+	event_check_form(type);
 	InitMaterializedSRF(fcinfo, 0);
 	makini_rights_of_extension(&saved);
 	SPI_connect();
