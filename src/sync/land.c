@@ -274,6 +274,25 @@ column_array(Datum *values, bool *nulls, int n, Oid type)
 		construct_md_array(values, nulls, 1, &n, &lower, type, typlen, typbyval, typalign));
 }
 
+/*
+ * Triggers may leave rows out, and a row that is nowhere must not be
+ * acknowledged.  Those that send a row into a child of the table do not.
+ */
+static void
+check_landed(const Landing *landing, int part, int low, int n)
+{
+	const DrainTarget *target = landing->targets[part];
+	Oid				   types[1] = {INT8ARRAYOID};
+	Datum			   values[1] = {int64_array(landing->row_ids[part] + low, n)};
+
+	SPI_execute_with_args(psprintf("SELECT FROM %s WHERE _row_id = ANY ($1)", target->name), 1,
+						  types, values, NULL, false, 0);
+	if (SPI_processed < n)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger of %s left the row out", target->name)));
+}
+
 static void
 insert_rows(Landing *landing, int part, int low, int high)
 {
@@ -298,6 +317,8 @@ insert_rows(Landing *landing, int part, int low, int high)
 	}
 	SPI_connect();
 	SPI_execute_with_args(insert_statement(target), nargs, types, arguments, NULL, false, 0);
+	if (SPI_processed < n)
+		check_landed(landing, part, low, n);
 	SPI_finish();
 }
 
