@@ -141,6 +141,7 @@ drain_check_target(Relation rel, bool child, Oid role)
 				 errmsg("target %s does not survive a crash", target_qualified_name(rel)),
 				 errdetail("It is unlogged or temporary, and what a feed has handed out it does not hand out again."),
 				 errhint("ALTER TABLE %s SET LOGGED;", target_qualified_name(rel))));
+	target_refuse_rules(rel);
 	target_check_rights(rel, role);
 	for (int i = 0; i < lengthof(marks); i++)
 	{

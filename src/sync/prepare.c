@@ -256,8 +256,12 @@ check_key(const Preparation *prep, Relation rel)
 
 	foreach(lc, prep->key)
 	{
-		find_selected(prep, lfirst(lc));
+		SelectedColumn *selected = find_selected(prep, lfirst(lc));
+		TargetColumn	column = {0};
+
 		indexed = index_begins_with(rel, check_key_column(rel, lfirst(lc))->attnum) || indexed;
+		target_column(rel, selected, &column);
+		target_check_key_column(rel, &column);
 	}
 	foreach(lc, prep->constants)
 		indexed =

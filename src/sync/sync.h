@@ -259,6 +259,7 @@ typedef struct TargetColumn
 	Oid			  type;
 	int32		  typmod;
 	Oid			  source_type; /* of the values in Rows: a base type */
+	int32		  source_typmod;
 	char		 *source_type_sql;
 	bool		  comparable; /* the type has an equality */
 	bool		  key;

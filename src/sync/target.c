@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "parser/parse_coerce.h"
+#include "rewrite/prs2lock.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -94,13 +95,34 @@ has_foreign_parts(Relation rel)
 }
 
 /*
+ * target_refuse_rules
+ *		Raise 0A000 where rules rewrite what is written: PostgreSQL does not take
+ *		them together with the statements that a page is written with.
+ */
+void
+target_refuse_rules(Relation rel)
+{
+	for (int i = 0; rel->rd_rules != NULL && i < rel->rd_rules->numLocks; i++)
+	{
+		if (rel->rd_rules->rules[i]->event == CMD_SELECT)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("target %s has rules about what is written to it", target_qualified_name(rel)),
+				 errdetail("Rows would be written elsewhere, or not at all."),
+				 errhint("Drop its rules on INSERT, UPDATE and DELETE; triggers can do the same.")));
+	}
+}
+
+/*
  * target_check_kind
- *		Raise 42809 for what syncs can't write to; true where part of it is
- *		foreign.
+ *		Raise 42809 for what syncs can't write to, 0A000 where rules stand in the
+ *		way; true where part of it is foreign.
  */
 bool
 target_check_kind(Relation rel)
 {
+	target_refuse_rules(rel);
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -228,6 +250,7 @@ target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column
 						 format_type_with_typemod(selected->type, selected->typmod))));
 	describe_attribute(column, attr);
 	column->source_type = selected->type;
+	column->source_typmod = selected->typmod;
 	column->source_type_sql = format_type_be_qualified(selected->type);
 	column->remote = selected->remote;
 	if (column->written && !can_coerce_type(1, &column->source_type, &column->type, COERCION_ASSIGNMENT))
@@ -241,6 +264,86 @@ target_column(Relation rel, const SelectedColumn *selected, TargetColumn *column
 						 quote_identifier(selected->name),
 						 format_type_with_typemod(selected->type, selected->typmod))));
 }
+
+/* ---------------------------------------------------------------------
+ * Columns of the key
+ * ---------------------------------------------------------------------
+ */
+
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+static bool
+is_timestamp(Oid type)
+{
+	return type == TIMESTAMPOID || type == TIMESTAMPTZOID;
+}
+
+/* Digits behind the point of a numeric(p, s). */
+static int
+scale_of(int32 typmod)
+{
+	return (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
+/*
+ * Whether values that the source tells apart stay apart in a column of the
+ * target.  What is too long, or out of range, is an error when it is written.
+ */
+static bool
+keeps_apart(const TargetColumn *column)
+{
+	int32 typmod = column->typmod;
+	Oid	  type = getBaseTypeAndTypmod(column->type, &typmod);
+	Oid	  from = column->source_type;
+
+	if (!column->comparable)
+		return false;
+	if (type == TEXTOID || type == VARCHAROID || (type == BPCHAROID && from == BPCHAROID) ||
+		(type == from && typmod == column->source_typmod))
+		return true;
+	if (is_integer(from) && type == NUMERICOID)
+		return typmod == -1 || scale_of(typmod) >= 0;
+	if (from == NUMERICOID && type == NUMERICOID && column->source_typmod != -1)
+		return typmod == -1 || scale_of(typmod) >= scale_of(column->source_typmod);
+	if (from == DATEOID && is_timestamp(type))
+		return true;
+	return typmod == -1 &&
+		(type == from || (is_integer(from) && is_integer(type)) ||
+		 (is_timestamp(from) && is_timestamp(type)));
+}
+
+/*
+ * target_check_key_column
+ *		Raise 42804 where a column of the key calls values the same that are not at
+ *		the source: one row would be written over another.
+ */
+void
+target_check_key_column(Relation rel, const TargetColumn *column)
+{
+	if (keeps_apart(column))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("key column \"%s\" of target %s does not tell all keys of the source apart",
+					column->name, target_qualified_name(rel)),
+			 errdetail("As %s%s it takes different keys for the same, and one row would be written over another.",
+					   format_type_with_typemod(column->type, column->typmod),
+					   type_is_collatable(column->type) && !column->comparable ? " with its collation" :
+																				 ""),
+			 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE %s%s;", target_qualified_name(rel),
+					 quote_identifier(column->name),
+					 format_type_with_typemod(column->source_type, column->source_typmod),
+					 type_is_collatable(column->source_type) ? " COLLATE \"default\"" : "")));
+}
+
+/* ---------------------------------------------------------------------
+ * Constants
+ * ---------------------------------------------------------------------
+ */
 
 /* A constant's value as the text that its column's type reads. */
 static char *
@@ -347,7 +450,12 @@ is_arbiter(Relation index, const Bitmapset *key, bool nullable_key)
 		(nullable_key && !form->indnullsnotdistinct))
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		if (OidIsValid(index->rd_indcollation[i]) &&
+			!get_collation_isdeterministic(index->rd_indcollation[i]))
+			return false;
 		columns = bms_add_member(columns, form->indkey.values[i]);
+	}
 	return bms_equal(columns, key);
 }
 
@@ -439,7 +547,7 @@ cursor_name(Oid source)
 }
 
 static void
-note_keys(Target *target, const Sync *sync, const char *cursor)
+note_keys(Target *target, Relation rel, const Sync *sync, const char *cursor)
 {
 	target->cursor = -1;
 	for (int i = 0; i < target->nsource; i++)
@@ -455,6 +563,8 @@ note_keys(Target *target, const Sync *sync, const char *cursor)
 					(errcode(ERRCODE_GENERATED_ALWAYS),
 					 errmsg("key column \"%s\" of target %s is generated", column->name, target->name),
 					 errhint("Rows are found by their keys, which have to be the source's.")));
+		if (column->key)
+			target_check_key_column(rel, column);
 		if (cursor != NULL && column->remote != NULL && !column->remote->display &&
 			pg_strcasecmp(column->remote->name, cursor) == 0)
 			target->cursor = i;
@@ -497,7 +607,7 @@ note_columns(Target *target, Relation rel, const Sync *sync, List *selected)
 	target->ncolumns = target->nsource;
 	foreach(lc, constants)
 		constant_column(rel, lfirst(lc), &target->columns[target->ncolumns++]);
-	note_keys(target, sync, cursor_name(sync->source));
+	note_keys(target, rel, sync, cursor_name(sync->source));
 	note_own_columns(target, rel);
 	target->has_synced_at = target_attribute(rel, "_synced_at") != NULL;
 	target->has_deleted_at = target_attribute(rel, "_deleted_at") != NULL;

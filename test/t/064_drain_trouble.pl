@@ -99,6 +99,34 @@ is(sql(q{SELECT (SELECT count(*) FROM landing.tranfile_export) + count(*), count
 is($sim->feed('TranFileExport')->{T}, 287, 'all are acknowledged');
 drop($id);
 
+# ---- rows that a trigger leaves out, and rows that it puts elsewhere ----
+
+$sim->reset;
+$id = sql(q{SELECT makini.create_drain('wms.tranfile_export', 'landing', refuse => 'rejected', options => '{"accept_loss": true}')});
+sql("SELECT makini.resume_sync($id)");
+sql(q{CREATE TABLE landing.scrap () INHERITS (landing.tranfile_export);
+	CREATE FUNCTION landing.route() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF NEW.tranfile_rec_id % 10 = 0 THEN RETURN NULL; END IF;
+		IF NEW.tranfile_rec_id % 10 = 7 THEN INSERT INTO landing.scrap SELECT NEW.*; RETURN NULL; END IF;
+		RETURN NEW; END $$;
+	CREATE TRIGGER route BEFORE INSERT ON landing.tranfile_export FOR EACH ROW EXECUTE FUNCTION landing.route()});
+run($id);
+my $left_out = sql("SELECT count(*) FROM makini.rejected_row WHERE sync_id = $id");
+is(sql("SELECT count(*) > 20, bool_and((data->>'TRANFILE_REC_ID')::numeric % 10 = 0 AND reason = '09000: a trigger of landing.tranfile_export left the row out') FROM makini.rejected_row WHERE sync_id = $id"), 't|t', 'rows that a trigger leaves out are kept');
+is($sim->feed('TranFileExport')->{T}, 287 - $left_out, 'and not acknowledged as landed');
+is(acks('landing.tranfile_export'), 'done ' . (287 - $left_out), 'the others are');
+cmp_ok(sql('SELECT count(*) FROM landing.scrap'), '>', 20, 'those, too, that it puts into a child of the table');
+is(sql("SELECT makini.retry_rejected($id)"), '0', 'tried again, they are left out again');
+sql('DROP TRIGGER route ON landing.tranfile_export');
+is(sql("SELECT makini.retry_rejected($id)"), $left_out, 'and land without it');
+is(sql('SELECT count(DISTINCT tranfile_rec_id) FROM landing.tranfile_export'), '287', 'all of them');
+sql('DROP TABLE landing.scrap; CREATE RULE elsewhere AS ON INSERT TO landing.tranfile_export DO INSTEAD NOTHING');
+dies($node, "CALL makini.run_sync($id)", '0A000', [qr/target landing\.tranfile_export has rules/], 'a rule is found');
+is($sim->feed('TranFileExport')->{S}, 0, 'before anything is handed out');
+sql("SELECT makini.drop_sync($id)");
+dies($node, q{SELECT makini.create_drain('wms.tranfile_export', 'landing', options => '{"accept_loss": true}')}, '0A000', [qr/has rules/], 'and when a drain is made');
+sql('DROP TABLE landing.tranfile_export');
+
 # ---- nothing was handed out ----
 
 $sim->reset;
