@@ -278,6 +278,8 @@ try_write(Apply *apply, RowSet *set, RowWork work, ErrorData **error)
 		count_written(apply, &attempt.written);
 		if (apply->rejected && attempt.written.deleted == 0)
 			reject_resolve(apply, set);
+		else if (apply->rejected)
+			reject_resolve_deleted(apply, set);
 		return true;
 	}
 	if (!error_is_about_data(*error))

@@ -173,6 +173,8 @@ extern void sql_not_deleted(StringInfo sql, const Apply *apply);
 /* ---- reject.c ---- */
 extern void	 reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason);
 extern void	 reject_resolve(Apply *apply, const RowSet *set);
+extern void	 reject_resolve_deleted(Apply *apply, const RowSet *set);
+extern void	 reject_resolve_deleted_keys(Apply *apply, List *keys);
 extern char *row_json(const Target *target, const Rows *rows, int row, bool key_only);
 
 #endif /* MAKINI_SYNC_APPLY_H */

@@ -163,20 +163,49 @@ delete_step(void *arg)
 	owner_end(&saved);
 }
 
-static void
-reject_delete(Apply *apply, const char *column, const char *text, const ErrorData *error)
+/* The key of what is to be deleted, written as those of rows are. */
+static char *
+key_of_text(const TargetColumn *column, const char *text)
 {
+	bool number = column->source_type == INT8OID || column->source_type == INT4OID ||
+		column->source_type == INT2OID || column->source_type == NUMERICOID;
+	size_t		   digits = strspn(text + (*text == '-'), "0123456789");
 	StringInfoData json;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	escape_json(&json, column);
+	escape_json(&json, column->name);
 	appendStringInfoString(&json, ": ");
-	escape_json(&json, text);
+	if (number && digits > 0 && digits <= 18 && text[digits + (*text == '-')] == '\0')
+		appendStringInfo(&json, INT64_FORMAT, (int64) strtoll(text, NULL, 10));
+	else
+		escape_json(&json, text);
 	appendStringInfoChar(&json, '}');
-	reject_row(apply->sync->sync_id, apply->run_id, json.data, json.data, error->column_name, error);
+	return json.data;
+}
+
+static void
+reject_delete(Apply *apply, const char *column, const char *text, const ErrorData *error)
+{
+	char *key = key_of_text(find_column(apply->target, column), text);
+
+	reject_row(apply->sync->sync_id, apply->run_id, key, key, error->column_name, error);
 	apply->counters->rejected++;
 	apply->rejected = true;
+}
+
+/* What was refused before, for other rows referred to it, may be deleted by now. */
+static void
+resolve_deleted(Apply *apply, const TargetColumn *column, List *texts)
+{
+	List	 *keys = NIL;
+	ListCell *lc;
+
+	if (!apply->rejected)
+		return;
+	foreach(lc, fitting_texts(column, texts))
+		keys = lappend(keys, key_of_text(column, lfirst(lc)));
+	reject_resolve_deleted_keys(apply, keys);
 }
 
 /*
@@ -197,6 +226,7 @@ apply_delete(Apply *apply, const char *column, List *texts)
 	if (error == NULL)
 	{
 		apply->counters->deleted += attempt.deleted;
+		resolve_deleted(apply, find_column(apply->target, column), texts);
 		return;
 	}
 	if (!error_is_about_data(error))

@@ -12,12 +12,12 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
 #include "makini.h"
+#include "private.h"
 #include "sync/apply.h"
 
 static void
@@ -157,31 +157,67 @@ reject_of_page(Apply *apply, const Rows *rows, int row, const ErrorData *reason)
 }
 
 /*
+ * Call rejected rows settled whose keys these (in $3) are, as the condition says.
+ * What this very run rejected stays: another row may have the same key.
+ */
+static void
+resolve(const Apply *apply, List *keys, const char *condition, const char *resolution)
+{
+	MakiniRights saved;
+	Oid			 types[] = {INT8OID, INT8OID, TEXTARRAYOID, TEXTOID};
+	Datum		 values[lengthof(types)];
+
+	values[0] = Int64GetDatum(apply->sync->sync_id);
+	values[1] = Int64GetDatum(apply->run_id);
+	values[2] = PointerGetDatum(texts_to_array(keys));
+	values[3] = CStringGetTextDatum(resolution);
+	makini_rights_of_extension(&saved);
+	SPI_connect();
+	SPI_execute_with_args(psprintf("UPDATE makini._rejected_row SET resolved_at = pg_catalog.clock_timestamp(),"
+								   " resolution = $4"
+								   " WHERE sync_id = $1 AND resolved_at IS NULL AND coalesce(run_id, 0) <> $2"
+								   " AND %s",
+								   condition),
+						  lengthof(types), types, values, NULL, false, 0);
+	SPI_finish();
+	makini_rights_restore(&saved);
+}
+
+static List *
+keys_of_set(const Apply *apply, const RowSet *set)
+{
+	List *keys = NIL;
+
+	for (int i = 0; i < set->n; i++)
+		keys = lappend(keys, row_json(apply->target, set->rows, set->at[i], true));
+	return keys;
+}
+
+/*
  * reject_resolve
- *		Rows that have been written need nobody's care any longer.  What this very
- *		run rejected stays: another row may have the same key.
+ *		Rows that have been written need nobody's care any longer.
  */
 void
 reject_resolve(Apply *apply, const RowSet *set)
 {
-	MakiniRights saved;
-	Oid			 types[] = {INT8OID, INT8OID, TEXTARRAYOID};
-	Datum		 values[3];
-	Datum		*keys = palloc(sizeof(Datum) * Max(1, set->n));
+	resolve(apply, keys_of_set(apply, set), "key IN (SELECT k::jsonb FROM unnest($3) AS k)",
+			"written since");
+}
 
-	for (int i = 0; i < set->n; i++)
-		keys[i] = CStringGetTextDatum(row_json(apply->target, set->rows, set->at[i], true));
-	values[0] = Int64GetDatum(apply->sync->sync_id);
-	values[1] = Int64GetDatum(apply->run_id);
-	values[2] = PointerGetDatum(construct_array(keys, set->n, TEXTOID, -1, false, TYPALIGN_INT));
+/*
+ * reject_resolve_deleted_keys
+ *		Nor do those that have been deleted, by their keys or by their parent's.
+ */
+void
+reject_resolve_deleted_keys(Apply *apply, List *keys)
+{
+	resolve(apply, keys,
+			"EXISTS (SELECT FROM unnest($3) AS k WHERE key @> k::jsonb OR k::jsonb @> key)",
+			"deleted since");
+}
 
-	makini_rights_of_extension(&saved);
-	SPI_connect();
-	SPI_execute_with_args("UPDATE makini._rejected_row SET resolved_at = pg_catalog.clock_timestamp(),"
-						  " resolution = 'written since'"
-						  " WHERE sync_id = $1 AND resolved_at IS NULL AND coalesce(run_id, 0) <> $2"
-						  " AND key IN (SELECT k::jsonb FROM unnest($3) AS k)",
-						  lengthof(types), types, values, NULL, false, 0);
-	SPI_finish();
-	makini_rights_restore(&saved);
+void
+reject_resolve_deleted(Apply *apply, const RowSet *set)
+{
+	reject_resolve_deleted_keys(apply, keys_of_set(apply, set));
 }

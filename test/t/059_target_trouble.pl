@@ -72,6 +72,76 @@ foreach my $kind ('keyless', 'named')
 	is(sql("SELECT count(*) FROM t.$kind WHERE itemid <> 'bad $kind'"), $there - 1, '... it ends with what there is once that is allowed');
 }
 
+# ---- columns that call keys the same which the source tells apart ----
+{
+	my $create = sub { my ($table) = @_; return "SELECT makini.create_sync('erp.coded', 't.$table', schedule => NULL, deletes => 'hard')" };
+
+	sql("CREATE FOREIGN TABLE erp.coded (itemid text NOT NULL, id int8) SERVER erp OPTIONS (entity 'item', key 'itemid');
+		CREATE FOREIGN TABLE erp.exact (id numeric NOT NULL, itemid text) SERVER erp OPTIONS (entity 'item', key 'id');
+		CREATE COLLATION t.any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+	foreach my $type ('text COLLATE t.any_case', 'char(40)', 'name')
+	{
+		sql("CREATE TABLE t.coded (itemid $type PRIMARY KEY, id int8, $marks)");
+		dies($node, $create->('coded'), '42804', [ qr/"itemid" of target t\.coded does not tell all keys .* apart/, qr/ALTER TABLE t\.coded ALTER COLUMN itemid TYPE text COLLATE "default";/ ],
+			"a key in a column of type $type is refused");
+		sql('ALTER TABLE t.coded ALTER COLUMN itemid TYPE text COLLATE "default"');
+		like(sql($create->('coded')), qr/^\d+$/, '... and taken as the hint says');
+		sql('SELECT makini.drop_sync(max(sync_id), true) FROM makini.sync');
+	}
+	foreach my $type ('numeric(12,0)', 'bigint', 'float8')
+	{
+		sql("CREATE TABLE t.exact (id $type PRIMARY KEY, itemid text, $marks)");
+		dies($node, "SELECT makini.create_sync('erp.exact', 't.exact')", '42804', [ qr/"id" of target t\.exact does not tell all keys .* apart/ ], "numbers as keys in a column of type $type");
+		sql('DROP TABLE t.exact');
+	}
+
+	my @pair = @ids[200, 201];
+	$sim->touch_rows('item', [ $pair[0] ], itemid => 'same CASE');
+	$sim->touch_rows('item', [ $pair[1] ], itemid => 'same case');
+	sql("CREATE TABLE t.coded (itemid text, id int8, $marks); CREATE UNIQUE INDEX ON t.coded (itemid COLLATE t.any_case)");
+	$sync{coded} = sql($create->('coded'));
+	like(run('coded'), qr/\|1\|partial$/, 'an index that calls two keys the same: the second is rejected');
+	is(sql("SELECT count(*) FROM t.coded WHERE itemid ILIKE 'same case'"), 1, '... and does not overwrite the first');
+	sql('DROP INDEX t.coded_itemid_idx; ALTER TABLE t.coded ALTER COLUMN itemid TYPE text COLLATE t.any_case');
+	dies($node, "CALL makini.run_sync($sync{coded}, 'full')", '42804', [qr/does not tell all keys/], 'a column that was altered since');
+	sql('ALTER TABLE t.coded ALTER COLUMN itemid TYPE text COLLATE "default"');
+	like(run('coded', 'full'), qr/^1\|0\|0\|0\|completed$/, '... and altered back: both are there');
+	is(sql("SELECT count(*) FROM t.coded WHERE itemid ILIKE 'same case'"), 2, '... each by itself');
+}
+
+# ---- rules, which no page is written past ----
+{
+	sql("CREATE TABLE t.ruled (id int8 PRIMARY KEY, itemid text, lastmodifieddate timestamptz, $marks);
+		CREATE RULE elsewhere AS ON UPDATE TO t.ruled DO INSTEAD NOTHING");
+	my $create = "SELECT makini.create_sync('erp.item', 't.ruled', schedule => NULL, columns => '{id,itemid}')";
+
+	dies($node, $create, '0A000', [ qr/target t\.ruled has rules/, qr/Drop its rules/ ], 'a target with rules is refused when the sync is made');
+	dies($node, "SELECT makini.alter_sync($sync{texts}, '{\"target\": \"t.ruled\"}')", '0A000', [qr/target t\.ruled has rules/], '... or altered');
+	sql('DROP RULE elsewhere ON t.ruled');
+	like(sql($create), qr/^\d+$/, '... and taken without them');
+}
+
+# ---- deletes that are refused at first ----
+{
+	my @gone = @ids[210 .. 213];
+	my $open = sub { return sql("SELECT count(*) FROM makini.rejected_row WHERE sync_id = $sync{held} AND resolved_at IS NULL") };
+
+	sql("CREATE TABLE t.held (id int8 PRIMARY KEY, itemid text, lastmodifieddate timestamptz, $marks)");
+	$sync{held} = sql("SELECT makini.create_sync('erp.item', 't.held', schedule => NULL, columns => '{id,itemid}', deletes => 'hard')");
+	run('held');
+	sql('CREATE TABLE t.holder (id int8 REFERENCES t.held); INSERT INTO t.holder VALUES (' . join('), (', @gone) . ')');
+	$sim->delete_rows('item', @gone[0, 1]);
+	$sim->remove_rows('item', @gone[2, 3]);
+	is(run('held'), '0|0|0|2|partial', 'deletes that others refer to the rows of are rejected');
+	is(run('held', 'full'), '0|0|0|4|partial', '... by a pass, too');
+	is($open->(), 4, '... each row once');
+	sql('TRUNCATE t.holder');
+	is(run('held'), '0|0|2|0|completed', '... and made up for as soon as they can');
+	is($open->(), 2, '... which settles them');
+	is(run('held', 'full'), '0|0|2|0|completed', '... the others by the next pass');
+	is($open->(), 0, '... which settles them, too');
+}
+
 # ---- a row that cannot be read, in a pass that is interrupted ----
 sql("CREATE FOREIGN TABLE erp.lot (id int8 NOT NULL, displayname int8) SERVER erp OPTIONS (entity 'item', key 'id');
 	CREATE TABLE t.lot (id text PRIMARY KEY, displayname int8, $marks)");
