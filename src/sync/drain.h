@@ -41,6 +41,7 @@ typedef struct DrainTarget
 	int64		  sync_id;
 	Oid			  relid;
 	Oid			  owner;
+	Oid			  role;	   /* the drain's owner, who must be able to act as that */
 	char		 *name;	   /* quoted and qualified */
 	bool		  child;   /* has _parent_row_id */
 	char		**columns; /* by column of the entity: of the table, NULL where it lacks it */
@@ -85,7 +86,7 @@ extern Drain *drain_open(Run *run);
  * drain_target_hold
  *		For the rest of the transaction: keep a table from being dropped or renamed,
  *		and take its name and owner as they are now, which may not be those it had
- *		when the run began.
+ *		when the run began.  Raises 42501 where the drain's owner may not act as that.
  */
 extern void drain_target_hold(DrainTarget *target);
 

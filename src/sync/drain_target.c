@@ -218,6 +218,7 @@ drain_target_hold(DrainTarget *target)
 	Relation rel = take_relation(target, RowExclusiveLock);
 	char	*name = target_qualified_name(rel);
 
+	target_check_rights(rel, target->role);
 	target->owner = rel->rd_rel->relowner;
 	if (strcmp(name, target->name) != 0)
 		target->name = MemoryContextStrdup(GetMemoryChunkContext(target->name), name);
@@ -230,6 +231,7 @@ open_target(DrainTarget *target, const Table *source, const Drain *drain)
 	Relation rel = take_relation(target, AccessShareLock);
 
 	target->owner = rel->rd_rel->relowner;
+	target->role = drain->sync->owner;
 	target->name = target_qualified_name(rel);
 	drain_check_target(rel, target->child, drain->sync->owner);
 	open_columns(target, rel, target->child ? NULL : source, drain->conn);

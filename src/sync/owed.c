@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -35,6 +36,7 @@
 #include "sync/control.h"
 #include "sync/drain.h"
 #include "sync/schema_change.h"
+#include "sync/target.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(makini_acknowledge);
@@ -568,28 +570,31 @@ warn_of_decided(int64 sync_id, Datum row_ids, bool accepted)
 				 errhint("When the drain has run, makini.owed_acknowledgement says what is still open.")));
 }
 
+/* With the rights of who owns the tables now, if the drain's owner still may act as that. */
 static void
-mark_decided(int64 sync_id, Datum row_ids)
+mark_decided(const Sync *sync, Datum row_ids)
 {
-	List	 *targets = drain_target_ids(sync_id);
+	List	 *targets = drain_target_ids(sync->sync_id);
 	Oid		  types[1] = {INT8ARRAYOID};
 	ListCell *lc;
 
 	foreach(lc, targets)
 	{
-		Oid			 owner = relation_owner(lfirst_oid(lc));
-		char		*name = relation_full_name(lfirst_oid(lc));
+		Relation	 rel = try_relation_open(lfirst_oid(lc), RowExclusiveLock);
 		TargetRights saved;
 
-		if (name == NULL)
+		if (rel == NULL)
 			continue;
-		rights_of_target(owner, &saved);
+		target_check_rights(rel, sync->owner);
+		rights_of_target(rel->rd_rel->relowner, &saved);
 		SPI_connect();
-		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed' WHERE %s = ANY ($1)", name,
+		SPI_execute_with_args(psprintf("UPDATE %s SET _ack = 'owed' WHERE %s = ANY ($1)",
+									   target_qualified_name(rel),
 									   lc == list_head(targets) ? "_row_id" : "_parent_row_id"),
 							  1, types, &row_ids, NULL, false, 0);
 		SPI_finish();
 		rights_of_target_restore(&saved);
+		relation_close(rel, NoLock);
 	}
 }
 
@@ -636,7 +641,7 @@ makini_acknowledge(PG_FUNCTION_ARGS)
 	warn_of_decided(sync->sync_id, PG_GETARG_DATUM(1), PG_GETARG_BOOL(2));
 	if (n > 0)
 	{
-		mark_decided(sync->sync_id, decided);
+		mark_decided(sync, decided);
 		run_soon(sync->sync_id);
 	}
 	PG_RETURN_INT64(n);

@@ -274,8 +274,15 @@ sql(q{CREATE TABLE landing.log (who name);
 	ALTER TABLE landing.tranfile_export OWNER TO keeper});
 sql("SELECT makini.acknowledge($moves, ARRAY(SELECT min(_row_id) FROM landing.tranfile_export))");
 is(sql('SELECT DISTINCT who FROM landing.log'), 'keeper', 'a superuser who acknowledges lends nobody his rights');
+# the table became another's after the drain was made, as by REASSIGN OWNED
+sql("UPDATE makini._sync SET owner = 'clerk', owner_oid = 'clerk'::regrole WHERE sync_id = $moves");
+my $acknowledge = "SELECT makini.acknowledge($moves, '{" . sql(q{SELECT max(_row_id) FROM landing.tranfile_export}) . "}')";
+dies($node, $acknowledge, '42501', [qr/"clerk" cannot act as the owner of target landing\.tranfile_export/], 'nor does the owner of the table to who makes drains', user => 'clerk');
+sql('GRANT keeper TO clerk');
+is(lives($node, $acknowledge, 'acknowledging', user => 'clerk'), '1', 'unless he is a member');
+sql("REVOKE keeper FROM clerk; UPDATE makini._sync SET owner = current_user, owner_oid = current_user::regrole WHERE sync_id = $moves");
 sql('ALTER TABLE landing.tranfile_export OWNER TO postgres');
-is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '1', 'who may use the server sees what is owed');
+is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '2', 'who may use the server sees what is owed');
 sql(q{SELECT makini.revoke_access('clerk', 'reader', 'wms')});
 is(lives($node, 'SELECT count(*) FROM makini.owed_acknowledgement', 'the view', user => 'clerk'), '0', 'and only such');
 drop($moves);

@@ -318,6 +318,28 @@ foreach my $when ('the answer', 'the acknowledgement')
 	sql('DROP TABLE IF EXISTS landing.tranfile_export, landing.moved');
 }
 
+# ---- one that becomes another's meanwhile: nothing more is done with that one's rights ----
+{
+	my $session = Hostile::Session->new($node);
+	my $token = $sim->value('token');
+
+	$sim->reset;
+	sql(qq{CREATE ROLE keeper; CREATE ROLE clerk; SELECT makini.grant_access('clerk', 'admin', 'wms');
+		CREATE USER MAPPING FOR clerk SERVER wms OPTIONS (token '$token');
+		GRANT USAGE ON SCHEMA wms, landing TO clerk, keeper; ALTER FOREIGN TABLE wms.tranfile_export OWNER TO clerk});
+	$id = create('tranfile_export');
+	sql("UPDATE makini._sync SET owner = 'clerk', owner_oid = 'clerk'::regrole WHERE sync_id = $id; ALTER TABLE landing.tranfile_export OWNER TO clerk");
+	$sim->arm(kind => 'hold', path => 'TranFileExport');
+	$session->send("CALL makini.run_sync($id)");
+	until_true('the answer', sub { return ($sim->faults)[0]{struck} > 0; });
+	sql('ALTER TABLE landing.tranfile_export OWNER TO keeper');
+	$sim->disarm;
+	like(($session->result)[1], qr/"clerk" cannot act as the owner of target landing\.tranfile_export/, 'a table that became another\'s ends the run');
+	is(sql('SELECT count(*) FROM landing.tranfile_export'), '0', 'with nothing written');
+	drop($id);
+	sql('ALTER FOREIGN TABLE wms.tranfile_export OWNER TO CURRENT_USER');
+}
+
 # ---- dumps ----
 
 $sim->reset;
