@@ -5,6 +5,8 @@
 \getenv here PG_ABS_SRCDIR
 \set connect :here '/test/lib/connect.sql'
 \i :connect
+\set without_workers :here '/test/lib/without_workers.sql'
+\i :without_workers
 SELECT setval('makini._sync_sync_id_seq', 4001, false) AS first_id;
 CREATE SCHEMA sync;
 SET search_path = sync, test;
@@ -31,10 +33,6 @@ BEGIN
     RETURN n;
 END $$;
 
--- Where the server has workers, they run what is due as soon as that is committed.
-CREATE FUNCTION not_due(which bigint) RETURNS void LANGUAGE sql AS
-    $$ UPDATE makini._sync SET next_run_at = now() + interval '1 day' WHERE sync_id = which $$;
-
 -- Rows of this test's own; the others' stay as they are.
 \! $SIM sql "INSERT INTO netsuite.department (id, name, lastmodifieddate) SELECT id, 'old', '2020-01-01 00:00:00+00' FROM generate_series(9001, 9003) id"
 SELECT count(*) AS departments FROM department;
@@ -44,17 +42,13 @@ SELECT count(*) AS departments FROM department;
 -- ====
 -- without a worker it says so once
 SET client_min_messages = warning;
-BEGIN;
 SELECT makini.create_sync('department', 'warehouse.department', '5 min');
-SELECT next_run_at <= now() AS due FROM makini.sync WHERE sync_id = 4001;
-SELECT not_due(4001);
-COMMIT;
 RESET client_min_messages;
 \d warehouse.department
 SELECT col_description('warehouse.department'::regclass, attnum) FROM pg_attribute
 WHERE attrelid = 'warehouse.department'::regclass AND attname IN ('name', '_deleted_at') ORDER BY attnum;
 SELECT sync_id, source, target, server_name, owner = current_user AS mine, schedule, mode, initial_window, history_from,
-    lookback, deletes, enabled, state, waiting_for, cursor, data_as_of, lag, last_success_at,
+    lookback, deletes, enabled, state, waiting_for, cursor, data_as_of, lag, next_run_at <= now() AS due, last_success_at,
     consecutive_failures, last_error
 FROM makini.sync WHERE sync_id = 4001;
 SELECT count(*) FROM makini.sync_run WHERE sync_id = 4001;
@@ -121,11 +115,8 @@ CALL makini.run_sync(4999);
 SELECT makini.pause_sync(4001), makini.pause_sync(4001) AS again;
 SELECT enabled, state, next_run_at FROM makini.sync WHERE sync_id = 4001;
 SELECT severity, connection, object, message, hint, fix_sql FROM makini.problem WHERE object ~ 'sync 4001 ';
-BEGIN;
 SELECT makini.resume_sync(4001), makini.resume_sync(4001) AS again;
 SELECT enabled, state, next_run_at <= now() AS due FROM makini.sync WHERE sync_id = 4001;
-SELECT not_due(4001);
-COMMIT;
 SELECT makini.cancel_sync(4001);
 SELECT makini.pause_sync(4999);
 SELECT makini.cancel_sync(4999);
@@ -275,10 +266,7 @@ SELECT type, data->>'status' AS status, data->'error'->>'code' AS code, data->'r
 WHERE (data->>'sync_id')::bigint = 4001 ORDER BY occurred_at DESC LIMIT 1;
 SELECT severity, since IS NOT NULL AS since, message, hint, fix_sql FROM makini.problem WHERE object ~ '^sync 4001 ';
 \! $SIM show department -
-BEGIN;
 SELECT makini.resume_sync(4001);
-SELECT not_due(4001);
-COMMIT;
 CALL makini.run_sync(4001);
 SELECT state, waiting_for FROM makini.sync WHERE sync_id = 4001;
 \! $SIM fault '{"kind": "401", "count": 0}'
@@ -299,10 +287,7 @@ SELECT makini.alter_sync(4001, '{}');
 SELECT makini.alter_sync(4001, '{"schedule": "5 min", "mode": "incremental", "constants": {}, "options": {}}');
 SELECT makini.alter_sync(4001, '{"schedule": null}');
 SELECT schedule, next_run_at FROM makini.sync WHERE sync_id = 4001;
-BEGIN;
 SELECT makini.alter_sync(4001, '{"schedule": "30 6 * * 1-5", "lookback": "1 hour", "deletes": "ignore", "options": {"reject_limit": 0.5, "full_every": null}}');
-SELECT not_due(4001);
-COMMIT;
 SELECT schedule, lookback, deletes, options FROM makini._sync WHERE sync_id = 4001;
 SELECT makini.alter_sync(4001, '{"options": {"reject_limit": 0.05, "backfill_between": "18:00-06:00"}}');
 SELECT makini.alter_sync(4001, '{"options": {"backfill_between": null}}');
@@ -315,10 +300,7 @@ SELECT makini.alter_sync(4001, '{"filter": "id <= 3"}');
 CALL makini.run_sync(4001);
 SELECT mode, rows_read FROM makini.sync_run WHERE sync_id = 4001 AND lane = 'backfill' ORDER BY run_id DESC LIMIT 1;
 -- another target: it begins anew
-BEGIN;
 SELECT makini.alter_sync(4001, '{"target": "warehouse.elsewhere", "filter": null}');
-SELECT not_due(4001);
-COMMIT;
 SELECT state, target FROM makini.sync WHERE sync_id = 4001;
 CALL makini.run_sync(4001);
 SELECT difference('SELECT id, name FROM department', 'SELECT id, name FROM warehouse.elsewhere');
@@ -582,3 +564,6 @@ DROP ROLE sync_owner, sync_reader, sync_operator, sync_admin, sync_stranger;
 DROP SCHEMA sync, sync_wms, sync_all, warehouse CASCADE;
 DROP SERVER sync_wms, sync_other CASCADE;
 DROP FOREIGN DATA WRAPPER sync_other;
+
+ALTER SYSTEM RESET makini.launcher;
+SELECT pg_reload_conf();
