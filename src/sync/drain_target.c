@@ -157,7 +157,7 @@ value_type(Relation rel, Form_pg_attribute attr)
 {
 	Oid type = getBaseType(attr->atttypid);
 
-	if (OidIsValid(get_element_type(type)) || !OidIsValid(get_array_type(type)))
+	if (OidIsValid(get_element_type(type)) || !OidIsValid(get_array_type(type)) || type_runs_code(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of target %s is of type %s", NameStr(attr->attname),

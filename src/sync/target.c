@@ -178,6 +178,30 @@ target_check_rights(Relation rel, Oid role)
  * ---------------------------------------------------------------------
  */
 
+/*
+ * type_runs_code
+ *		Whether making a value of a base type out of text may check a domain, and
+ *		so call functions of whoever made that: values are made by who runs a
+ *		sync, with his rights.
+ */
+bool
+type_runs_code(Oid type)
+{
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_BASE:
+			return OidIsValid(get_element_type(type)) && type_runs_code(get_element_type(type));
+		case TYPTYPE_ENUM:
+			return false;
+		case TYPTYPE_RANGE:
+			return type_runs_code(get_range_subtype(type));
+		case TYPTYPE_MULTIRANGE:
+			return type_runs_code(get_multirange_range(type));
+		default:
+			return true;
+	}
+}
+
 /* The attribute of this name that people see, or NULL. */
 Form_pg_attribute
 target_attribute(Relation rel, const char *name)

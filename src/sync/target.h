@@ -24,6 +24,7 @@ extern char				*target_qualified_name(Relation rel);
 extern void				 target_refuse_rules(Relation rel);
 extern bool				 target_check_kind(Relation rel);
 extern void				 target_check_rights(Relation rel, Oid role);
+extern bool				 type_runs_code(Oid type);
 extern void				 target_check_marks(Relation rel, DeleteMode deletes);
 extern bool				 target_is_mark(const char *name);
 extern Form_pg_attribute target_attribute(Relation rel, const char *name);

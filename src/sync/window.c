@@ -25,6 +25,7 @@
 #include "connector/filter.h"
 #include "connector/option.h"
 #include "sync/sync.h"
+#include "sync/target.h"
 
 /* ---------------------------------------------------------------------
  * The source
@@ -179,6 +180,13 @@ select_columns(SyncSource *source, const Sync *sync, TupleDesc desc)
 		column->always = always;
 		column->typmod = attr->atttypmod;
 		column->type = getBaseTypeAndTypmod(attr->atttypid, &column->typmod);
+		if (type_runs_code(column->type))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of foreign table \"%s\" is of type %s", name,
+							get_rel_name(source->table->relid), format_type_be(attr->atttypid)),
+					 errdetail("Syncs do not read composite types, nor arrays and ranges of domains."),
+					 errhint("Declare the column as text, or leave it out with \"columns\".")));
 		column->attnum = attr->attnum;
 		source->selected = lappend(source->selected, column);
 	}

@@ -146,4 +146,22 @@ my $xml = sql(q{SET ROLE mallory; SELECT makini.create_sync('erp.item', 'm.item'
 sql("CALL makini.run_sync($xml)");
 is(sql(q{SELECT string_agg(DISTINCT who, ',') FROM public.trace}), 'mallory', 'a condition has the rights of the owner of its sync, whoever runs it');
 
+# nor do the types of its columns use those of whoever runs it, a worker above all
+sql('TRUNCATE public.trace');
+$sim->sql("UPDATE netsuite.item SET itemid = '{x}', lastmodifieddate = now()");
+my $spy = sql(q{SET ROLE mallory;
+CREATE DOMAIN m.word AS text CHECK (m.evil('element'));
+CREATE TYPE m.pair AS (one m.word);
+CREATE FOREIGN TABLE m.spy (id bigint, itemid text) SERVER erp OPTIONS (entity 'item');
+SELECT makini.create_sync('m.spy', 'm.spied', schedule => NULL)});
+foreach my $type ('m.word[]', 'm.pair', 'm.pair[]')
+{
+	sql("ALTER FOREIGN TABLE m.spy ALTER itemid TYPE $type");
+	dies($node, "CALL makini.run_sync($spy)", '42804', [qr/column "itemid" of foreign table "spy"/], "a column of $type");
+}
+is(sql(q{SELECT string_agg(DISTINCT who, ',') FROM public.trace}), '', 'whose code has run with nobody\'s rights');
+sql('ALTER FOREIGN TABLE m.spy ALTER itemid TYPE text[]');
+lives($node, "CALL makini.run_sync($spy)", 'an array of a plain type');
+cmp_ok(sql(q{SELECT count(*) FROM m.spied WHERE itemid = '{x}'}), '>', 0, 'is read');
+
 done_testing();
