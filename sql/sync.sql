@@ -279,6 +279,16 @@ SELECT severity, since IS NOT NULL AS since, connection, object, message, hint, 
 CALL makini.run_sync(4001);
 SELECT state, waiting_for, consecutive_failures FROM makini.sync WHERE sync_id = 4001;
 SELECT count(*) FROM makini.problem WHERE object ~ '^(server erp|sync 4001 )';
+-- an owner without credentials
+DROP USER MAPPING FOR CURRENT_USER SERVER erp;
+\set VERBOSITY sqlstate
+CALL makini.run_sync(4001);
+\set VERBOSITY default
+SELECT severity, since IS NOT NULL AS since, message, regexp_replace(hint, ' FOR \S+', ' FOR me') AS hint, fix_sql FROM makini.problem WHERE object ~ '^sync 4001 ';
+CREATE USER MAPPING FOR CURRENT_USER SERVER erp
+    OPTIONS (client_id :'client_id', certificate_id :'certificate_id', private_key_file :'key_file');
+CALL makini.run_sync(4001);
+SELECT count(*) FROM makini.problem WHERE object ~ '^sync 4001 ';
 
 -- ====
 -- altered

@@ -35,9 +35,14 @@ CREATE VIEW makini._sync_problem AS
 		WHERE s.state = 'denied'
 		UNION ALL
 		SELECT 'warning', f.finished_at,
-			format('%s runs in a row have failed: %s', s.consecutive_failures, s.last_error),
+			CASE WHEN s.consecutive_failures >= 3
+				THEN format('%s runs in a row have failed: %s', s.consecutive_failures, s.last_error)
+				ELSE s.last_error END,
 			coalesce(f.error_hint, 'It goes on by itself when the cause is gone.'), NULL
-		WHERE s.state NOT IN ('failed', 'denied') AND s.enabled AND s.consecutive_failures >= 3
+		WHERE s.state NOT IN ('failed', 'denied') AND s.enabled
+			-- without credentials nothing gets better by itself
+			AND (s.consecutive_failures >= 3 OR s.last_error_code = '28000' AND s.consecutive_failures > 0
+				AND NOT EXISTS (SELECT FROM makini._sync_waiting w WHERE w.sync_id = s.sync_id))
 		UNION ALL
 		SELECT 'warning', NULL, 'the sync is paused', 'It stays as it is until somebody resumes it.',
 			format('SELECT makini.resume_sync(%s)', s.sync_id)
