@@ -194,8 +194,10 @@ purge_leftovers(int limit)
 						  "SELECT ctid FROM makini._rule_cooldown WHERE until < now()"
 						  " LIMIT $1 FOR UPDATE SKIP LOCKED))",
 						  lengthof(types), types, values, NULL, false, 0);
-	SPI_execute_with_args("DELETE FROM makini._condition WHERE last_seen < $1", lengthof(age_types),
-						  age_types, age_values, NULL, false, 0);
+	SPI_execute_with_args("DELETE FROM makini._condition WHERE ctid = ANY (ARRAY("
+						  "SELECT ctid FROM makini._condition WHERE last_seen < $1"
+						  " FOR UPDATE SKIP LOCKED))",
+						  lengthof(age_types), age_types, age_values, NULL, false, 0);
 	/* the rules of tables that were dropped */
 	SPI_execute("DELETE FROM makini._rule r WHERE home = makini._home()"
 				" AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation_oid)",

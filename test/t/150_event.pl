@@ -238,6 +238,19 @@ sql('CREATE SERVER gone FOREIGN DATA WRAPPER netsuite_fdw OPTIONS (account_id \'
 bodies_are_valid('connection.deleted', 'connection.deleted');
 is(sql(q{SELECT string_agg(data ->> 'server', ',') FROM makini.event WHERE type = 'connection.deleted'}), 'gone', 'told of the one that anything was known of');
 
+# ---- an old condition that occurs again in a transaction left open does not hold who tidies up ----
+{
+	my $session = Hostile::Session->new($node);
+
+	sql(q{INSERT INTO makini._condition (component, code, affected, connection_id, message, first_seen, last_seen, raised_at, count)
+		SELECT 'rule', 'XX000', n, '00000000-0000-0000-0000-000000000000', 'old', past, past, past, 1 FROM (SELECT now() - interval '1 year') t(past), unnest('{held,free}'::text[]) n});
+	$session->ask($_) foreach 'BEGIN', q{UPDATE makini._condition SET last_seen = now() WHERE affected = 'held'};
+	sql(q{SET lock_timeout = '2s'}, 'SELECT makini._purge_events(100)');
+	$session->ask('ROLLBACK');
+	$session->quit;
+	is(sql(q{SELECT string_agg(affected, ',') FROM makini._condition WHERE message = 'old'}), 'held', 'only the other is gone');
+}
+
 # ---- the extension goes, and with it the triggers; the tables stay ----
 fails('DROP EXTENSION makini', qr/trigger makini_rule_\d+_insert on table \S+ depends on function makini\._fire_rule/, 'rules keep it');
 sql('SET client_min_messages = warning', 'DROP EXTENSION makini CASCADE');
