@@ -212,7 +212,7 @@ void
 reject_resolve_deleted_keys(Apply *apply, List *keys)
 {
 	resolve(apply, keys,
-			"EXISTS (SELECT FROM unnest($3) AS k WHERE key @> k::jsonb OR k::jsonb @> key)",
+			"EXISTS (SELECT FROM unnest($3) AS k WHERE k <> '{}' AND (key @> k::jsonb OR k::jsonb @> key))",
 			"deleted since");
 }
 

@@ -207,7 +207,7 @@ $node->psql('postgres', "CALL makini.run_sync($item)");
 is(sql("SELECT key->>'id' FROM makini.rejected_row WHERE resolved_at IS NULL"), $id, 'a row that a check refuses is kept');
 $sim->remove_rows('item', $id);
 is(sql("SELECT makini.retry_rejected($item)"), '1', 'when it is gone meanwhile');
-is(sql("SELECT resolution FROM makini.rejected_row ORDER BY rejected_id DESC LIMIT 1"), 'gone at the source', 'that settles it');
+is(sql("SELECT resolution FROM makini.rejected_row ORDER BY rejected_id DESC LIMIT 1"), 'deleted since', 'that settles it');
 is(sql("SELECT _deleted_at IS NOT NULL FROM copy.item WHERE id = $id"), 't', 'and deletes it here');
 
 # ---- another account ----
