@@ -131,13 +131,18 @@ start_workers(const JobQueue *queue)
 	return lack;
 }
 
-/* What an earlier scheduler of this database had begun to start is nobody's. */
+/*
+ * What an earlier scheduler of this database had begun to start is nobody's.  And
+ * whom it had started in vain is no reason to put starts off again, or one that
+ * leaves meanwhile would be followed by others that do the same.
+ */
 static void
 forget_earlier_starts(void)
 {
 	WorkerShared *shared = worker_shared();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	entry->found_nothing = 0;
 	for (int i = 0; i < WORKER_RUNS; i++)
 		if (shared->runs[i].database == MyDatabaseId && shared->runs[i].process.state == WORKER_STARTING)
 			shared->runs[i].process.state = WORKER_NONE;
